@@ -1,0 +1,80 @@
+package accounting
+
+// OutputText is what a model produced, as far as it was kept, for counting
+// tokens after the end. The fields hold the insides of JSON strings, still
+// escaped as they were received, fragments joined.
+type OutputText struct {
+	Content   []byte
+	Reasoning []byte
+	Refusal   []byte
+	// Tools holds names and arguments of tool calls, one after the other, and
+	// what the model wrote for tools that the provider runs itself.
+	Tools []byte
+	// Truncated says that more arrived than was kept.
+	Truncated bool
+	// TotalBytes is the size of everything that arrived, kept or not.
+	TotalBytes int64
+}
+
+// maxText bounds the text kept of one exchange, all kinds together.
+const maxText = 1 << 20
+
+// sink is a kind of output that a fragment of text belongs to.
+type sink uint8
+
+const (
+	sinkContent sink = iota
+	sinkReasoning
+	sinkRefusal
+	sinkServerTool // code, commands and arguments of tools that the provider runs
+	textSinks
+	sinkTool // arguments of a client tool call, kept in the tool table
+)
+
+// texts collects fragments per sink. Nothing is allocated before the first one,
+// and buffers double, so a chunk does not cost an allocation of its own.
+type texts struct {
+	kept      [textSinks][]byte
+	arrived   [textSinks]int64
+	bytes     int
+	truncated bool
+}
+
+func (t *texts) add(to sink, fragment []byte) {
+	t.arrived[to] += int64(len(fragment))
+	if t.truncated || t.bytes+len(fragment) > maxText {
+		// A later, smaller fragment must not close the gap.
+		t.truncated = true
+		return
+	}
+	t.bytes += len(fragment)
+	t.kept[to] = appendDoubling(t.kept[to], fragment)
+}
+
+// appendDoubling is append with a predictable growth: 128 bytes first, then twice as much.
+func appendDoubling(dst, src []byte) []byte {
+	if need := len(dst) + len(src); need > cap(dst) {
+		grown := make([]byte, len(dst), max(128, 2*cap(dst), need))
+		copy(grown, dst)
+		dst = grown
+	}
+	return append(dst, src...)
+}
+
+// maxPooledText is the largest buffer that a meter carries into its next exchange.
+const maxPooledText = 4 << 10
+
+func (t *texts) reset() {
+	kept := t.kept
+	*t = texts{}
+	for i, b := range kept {
+		t.kept[i] = emptied(b, maxPooledText)
+	}
+}
+
+func emptied(b []byte, limit int) []byte {
+	if cap(b) > limit {
+		return nil
+	}
+	return b[:0]
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/config"
+)
+
+func (p *program) checkCommand() *cobra.Command {
+	var show bool
+	cmd := &cobra.Command{
+		Use:     "check [FILE]",
+		Aliases: []string{"validate"},
+		Short:   "Check the configuration and show what it means",
+		Long: `Check the configuration that sluice would use, or FILE; - reads standard input.
+Every problem is written with its line, and the exit code is 1. Without problems
+the digest, the listeners, the final URL of every provider and the models are
+written. Nothing is contacted.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return p.check(strings.Join(args, ""), show)
+		},
+	}
+	cmd.Flags().BoolVar(&show, "print", false, "also write the whole configuration, defaults included and secrets masked")
+	return cmd
+}
+
+func (p *program) check(path string, show bool) error {
+	cfg, err := p.load(path)
+	if err != nil {
+		return err
+	}
+	name := p.source(path)
+	switch name {
+	case "":
+		name = "no file"
+	case "-":
+		name = "standard input"
+	}
+	_, _ = fmt.Fprintf(p.stdout, "%s: ok\n", name)
+	summary(p.stdout, cfg)
+	if show {
+		_, _ = fmt.Fprintf(p.stdout, "\n%s", cfg.Redacted())
+	}
+	return nil
+}
+
+// summary writes what a configuration means, without secrets.
+func summary(w io.Writer, cfg *config.Config) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(cells ...string) { _, _ = fmt.Fprintln(t, strings.Join(cells, "\t")) }
+	row("digest", cfg.Digest())
+	row("listen", cfg.Listen)
+	admin := "off"
+	if cfg.Admin.Enabled() {
+		admin = cfg.Admin.Listen
+	}
+	row("admin", admin)
+	for _, provider := range cfg.Providers {
+		row("provider", provider.Name, providerURL(provider), providerKey(provider))
+	}
+	for _, model := range cfg.Models {
+		for _, target := range model.Targets {
+			row("model", model.Name, target.Provider+"/"+target.Model, fmt.Sprintf("weight %d", target.Weight))
+		}
+	}
+	if len(cfg.Models) == 0 {
+		row("models", "any name", "goes to "+cfg.Providers[0].Name+", or to the provider that provider/model names")
+	}
+	for _, key := range cfg.Keys {
+		role := ""
+		if key.Admin {
+			role = "admin"
+		}
+		row("key", key.Alias, role)
+	}
+	if len(cfg.Keys) == 0 {
+		row("keys", "none", "anyone who can reach the listener may use it")
+	}
+	_ = t.Flush()
+}
+
+// providerURL says where a provider is.
+func providerURL(p config.Provider) string {
+	if p.Dialect == config.DialectSim {
+		return "built-in simulator"
+	}
+	return p.Endpoint()
+}
+
+// providerKey says whose credential a provider sees.
+func providerKey(p config.Provider) string {
+	switch {
+	case p.Dialect == config.DialectSim:
+		return "no key needed"
+	case p.APIKey == "":
+		return "the client's own key"
+	}
+	return "key " + p.APIKey.Masked()
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCheckShowsWhatTheConfigurationMeans(t *testing.T) {
+	got := command{args: []string{"check", "-"}, env: map[string]string{"KEY": "sk-test-0123456789"}, stdin: `
+admin: {listen: off}
+providers:
+  - {name: openai, dialect: openai, base_url: https://api.openai.com, api_key: "${KEY}"}
+  - {name: local, dialect: openai, base_url: http://localhost:8000/api/}
+  - {name: sim, dialect: sim}
+models:
+  - {name: fast, targets: [{provider: openai, model: gpt-4o-mini, weight: 3}, {provider: local}]}
+keys:
+  - {alias: alice, sha256: 2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90, admin: true}
+  - {alias: bob, sha256: 81b637d8fcd2c6da6359e6963113a1170de795e4b725b84d1e0b4cfd9ec58ce9}
+`}.run(t.Context())
+	require.Equal(t, exitOK, got.code, got.stderr)
+	require.Empty(t, got.stderr)
+	require.Regexp(t, `^standard input: ok
+digest    [0-9a-f]{16}
+listen    :8080
+admin     off
+provider  openai  https://api\.openai\.com/v1  key \*\*\*6789
+provider  local   http://localhost:8000/api  the client's own key
+provider  sim     built-in simulator         no key needed
+model     fast    openai/gpt-4o-mini         weight 3
+model     fast    local/fast                 weight 1
+key       alice   admin
+key       bob     *
+$`, got.stdout)
+}
+
+func TestCheckReportsEveryProblem(t *testing.T) {
+	for _, name := range []string{"check", "validate"} {
+		got := command{args: []string{name, "-"}, stdin: "listen: 80\nlog: {level: loud}\nproviders: [{name: sim, dialect: sim}]\nnonsense: 1\n"}.run(t.Context())
+		require.Equal(t, exitUsage, got.code)
+		require.Empty(t, got.stdout)
+		require.Equal(t, `standard input:1:9: listen: "80" is not an address; write host:port, :port or unix:/path/to.sock
+standard input:2:14: log.level: "loud" is not one of debug, info, warn, error
+standard input:4:1: nonsense: unknown key; known at the top level: listen, tls, half_close, response_model, keep_alive, admin, providers, models, keys, timeouts, limits, log, records
+sluice: 3 problems in the configuration
+`, got.stderr)
+	}
+}
+
+func TestCheckPrintsTheWholeConfigurationMasked(t *testing.T) {
+	got := command{
+		args: []string{"check", "--print", "-"}, env: map[string]string{"KEY": "sk-CANARY-0123456789"},
+		stdin: "providers: [{name: o, dialect: openai, base_url: 'https://h', api_key: '${KEY}'}]",
+	}.run(t.Context())
+	require.Equal(t, exitOK, got.code)
+	require.Contains(t, got.stdout, "api_key: '***6789'")
+	require.Contains(t, got.stdout, "client_stall: 30s")
+	require.NotContains(t, got.stdout, "CANARY")
+}
+
+func TestTestFlagChecks(t *testing.T) {
+	got := execute(t, "-t", "--config", write(t, "config.yaml", simulatorConfig))
+	require.Equal(t, exitOK, got.code)
+	require.Contains(t, got.stdout, "config.yaml: ok")
+}

@@ -1,0 +1,164 @@
+// Package config reads config.yaml.
+//
+// It is the only package that knows YAML, environment references and the JSON
+// schema of the file. A configuration is validated once, when it is loaded, and
+// every problem is reported together with its line; after that the rest of the
+// program trusts the values. A loaded Config is not modified any more and may be
+// shared between goroutines.
+package config
+
+// Origin says where the providers of a configuration came from.
+type Origin string
+
+// The origins a configuration can have.
+const (
+	// OriginFile means that the providers are written in a configuration file.
+	OriginFile Origin = "file"
+	// OriginEnvironment means that the providers follow from vendor variables
+	// such as OPENAI_API_KEY.
+	OriginEnvironment Origin = "environment"
+	// OriginSimulator means that nothing was configured and the built-in
+	// simulator answers.
+	OriginSimulator Origin = "simulator"
+)
+
+// Config is the whole configuration. Its defaults are those of Default.
+type Config struct {
+	// Listen is the address of the API listener: "host:port" or "unix:/path".
+	Listen string `yaml:"listen" doc:"Address of the API listener: host:port, :port, or unix:/path/to.sock."`
+	// TLS is nil when the API listener speaks plain HTTP.
+	TLS *TLS `yaml:"tls,omitempty" doc:"Serve the API over TLS with this certificate. Omit for plain HTTP."`
+	// HalfClose is HalfCloseGone or HalfCloseFinish.
+	HalfClose string `yaml:"half_close" enum:"gone,finish" doc:"What a client that shuts down its sending side means: gone (it left, stop the upstream) or finish (keep answering)."`
+	// ResponseModel is ResponseModelPublic or ResponseModelUpstream.
+	ResponseModel string `yaml:"response_model" enum:"public,upstream" doc:"Model name in answers: public (the name the client asked for) or upstream (the name the provider reports)."`
+	// KeepAlive is the interval of SSE comments on a silent stream; 0 sends none.
+	KeepAlive Duration `yaml:"keep_alive" doc:"Interval of SSE comments on a silent stream. 0 sends none."`
+	Admin     Admin    `yaml:"admin" doc:"The admin listener: metrics and probes."`
+	// Providers holds at least one entry in a loaded configuration.
+	Providers []Provider `yaml:"providers" doc:"Vendor endpoints. Omit to take them from OPENAI_API_KEY."`
+	// Models may be empty: any model name then goes to the first provider, or
+	// to the provider that a "provider/model" name asks for.
+	Models   []Model  `yaml:"models" doc:"Public model names. Omit to send any model name to the first provider, or to the one named by provider/model."`
+	Keys     []Key    `yaml:"keys" doc:"Keys that clients may use. Omit to let anyone in who can reach the listener."`
+	Timeouts Timeouts `yaml:"timeouts" doc:"Time limits. 0 means no limit, except for drain."`
+	Limits   Limits   `yaml:"limits" doc:"Size limits."`
+	Log      Log      `yaml:"log" doc:"Logging, to standard error."`
+	// Records is the number of finished exchanges kept in memory.
+	Records int `yaml:"records" min:"1" max:"10000000" doc:"How many finished exchanges are remembered for the API and the admin listener."`
+
+	// Origin tells where Providers came from.
+	Origin Origin `yaml:"-" json:"-"`
+}
+
+// The values of Config.HalfClose.
+const (
+	HalfCloseGone   = "gone"
+	HalfCloseFinish = "finish"
+)
+
+// The values of Config.ResponseModel.
+const (
+	ResponseModelPublic   = "public"
+	ResponseModelUpstream = "upstream"
+)
+
+// TLS names the certificate of the API listener, as PEM files.
+type TLS struct {
+	CertFile string `yaml:"cert_file" required:"true" doc:"PEM file with the certificate chain."`
+	KeyFile  string `yaml:"key_file" required:"true" doc:"PEM file with the private key."`
+}
+
+// Admin configures the admin listener.
+type Admin struct {
+	// Listen is "host:port", "unix:/path", or empty or "off" for no listener.
+	Listen string `yaml:"listen" doc:"Address of the admin listener, like listen. off disables it."`
+}
+
+// Enabled reports whether there is an admin listener.
+func (a Admin) Enabled() bool { return a.Listen != "" && a.Listen != "off" }
+
+// Provider is one vendor endpoint.
+type Provider struct {
+	Name string `yaml:"name" required:"true" doc:"Name used in targets, labels and provider/model names. Letters, digits, dot, dash, underscore."`
+	// Dialect is DialectOpenAI or DialectSim.
+	Dialect string `yaml:"dialect" required:"true" enum:"openai,sim" doc:"Wire format: openai (chat completions and whatever speaks it) or sim (the built-in simulator)."`
+	// BaseURL is what was configured; Endpoint gives the URL to use.
+	BaseURL string `yaml:"base_url,omitempty" doc:"Base URL. One with a path is used as it is; one without gets the usual prefix of the dialect (/v1)."`
+	// APIKey is empty when the client's own credential is passed through.
+	APIKey Secret `yaml:"api_key,omitempty" doc:"Credential for the provider. Omit to pass the client's own credential through."`
+	// Headers are added to every request to the provider.
+	Headers map[string]Secret `yaml:"headers,omitempty" doc:"Extra request headers for the provider."`
+	CAFile  string            `yaml:"ca_file,omitempty" doc:"PEM file with certificate authorities to trust besides the system's."`
+	// IncludeUsage is never nil in a loaded configuration.
+	IncludeUsage    *bool    `yaml:"include_usage" doc:"Ask for the usage of streams (stream_options.include_usage) when the client did not. Turn off for servers that refuse it."`
+	ContinuousUsage bool     `yaml:"continuous_usage" doc:"Ask for running usage in every chunk (continuous_usage_stats; vLLM and SGLang), so that a cut stream has exact numbers."`
+	IdleConn        Duration `yaml:"idle_conn" doc:"How long an idle connection to the provider is kept for reuse. Stay below the provider's own limit. 0 keeps none."`
+	// MayBill is one of the MayBill constants.
+	MayBill string `yaml:"may_bill" enum:"none,partial,full,unknown" doc:"What the provider charges for a cut request: none, partial (what was generated), full (the whole answer) or unknown."`
+}
+
+// The dialects a provider can speak.
+const (
+	DialectOpenAI = "openai"
+	DialectSim    = "sim"
+)
+
+// The values of Provider.MayBill.
+const (
+	MayBillNone    = "none"
+	MayBillPartial = "partial"
+	MayBillFull    = "full"
+	MayBillUnknown = "unknown"
+)
+
+// AsksUsage reports whether sluice asks this provider for the usage of streams.
+func (p Provider) AsksUsage() bool { return p.IncludeUsage == nil || *p.IncludeUsage }
+
+// Model maps a public model name to targets.
+type Model struct {
+	Name    string   `yaml:"name" required:"true" doc:"The name clients ask for."`
+	Targets []Target `yaml:"targets" required:"true" doc:"Where the model is served. At least one."`
+}
+
+// Target is a provider and the name the model has there.
+type Target struct {
+	Provider string `yaml:"provider" required:"true" doc:"Name of a provider."`
+	// Model is never empty in a loaded configuration.
+	Model  string `yaml:"model" doc:"Name of the model at the provider. Omit if it is the public name."`
+	Weight int    `yaml:"weight" min:"1" max:"1000" doc:"Share of the requests among the targets of this model."`
+}
+
+// Key is a credential that clients may use; only its hash is configured.
+type Key struct {
+	Alias string `yaml:"alias" required:"true" doc:"Name of the key in logs, records and labels. Letters, digits, dot, dash, underscore."`
+	// SHA256 is the hash of the key as 64 lower-case hex digits.
+	SHA256 string `yaml:"sha256" required:"true" doc:"SHA-256 of the key as 64 hex digits, as printed by sluice keys new and sluice keys hash."`
+	Admin  bool   `yaml:"admin" doc:"May see and cancel the requests of other keys."`
+}
+
+// Timeouts are the time limits of an exchange and its connections.
+type Timeouts struct {
+	Connect        Duration `yaml:"connect" doc:"To a provider: name lookup, TCP and TLS together."`
+	FirstToken     Duration `yaml:"first_token" doc:"From the sent request to the first token."`
+	Idle           Duration `yaml:"idle" doc:"Longest silence of a provider within an answer."`
+	Total          Duration `yaml:"total" doc:"Whole exchange."`
+	ClientStall    Duration `yaml:"client_stall" doc:"Longest time a client may accept nothing of what is waiting for it."`
+	Drain          Duration `yaml:"drain" doc:"How long streams may go on after a stop signal. 0 ends them at once."`
+	RequestHeaders Duration `yaml:"request_headers" doc:"For a client to send its request headers."`
+	RequestBody    Duration `yaml:"request_body" doc:"For a client to send its request body, plus a second for every KiB."`
+	KeepAlive      Duration `yaml:"keep_alive" doc:"How long an idle client connection is kept open."`
+}
+
+// Limits are the size limits of an exchange.
+type Limits struct {
+	MaxBody   Size `yaml:"max_body" min:"1" max:"2147483648" doc:"Largest request body. Larger ones get 413."`
+	MaxHeader Size `yaml:"max_header" min:"1024" max:"1048576" doc:"Largest request head. Larger ones get 431."`
+	MaxAnswer Size `yaml:"max_answer" min:"1024" max:"2147483648" doc:"Largest answer that is not streamed; it is held in memory."`
+}
+
+// Log configures logging.
+type Log struct {
+	Level  string `yaml:"level" enum:"debug,info,warn,error" doc:"Least severe level that is logged."`
+	Format string `yaml:"format" enum:"auto,json,text" doc:"json, text, or auto: text on a terminal and json elsewhere."`
+}

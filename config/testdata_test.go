@@ -1,0 +1,193 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/config"
+)
+
+// testEnvironment is what the files in testdata refer to.
+var testEnvironment = environment(map[string]string{
+	"OPENAI_API_KEY": "sk-test-0123456789",
+	"NUMBER":         "12",
+	"EMPTY":          "",
+})
+
+// noVendors is testEnvironment without a vendor to fall back to.
+func noVendors(name string) (string, bool) {
+	if name == "OPENAI_API_KEY" {
+		return "", false
+	}
+	return testEnvironment(name)
+}
+
+func TestGoodFilesAreAccepted(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.good.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	schema := compileSchema(t)
+	for _, file := range files {
+		c, err := config.Load(file, testEnvironment)
+		require.NoError(t, err, file)
+		require.NotEmpty(t, c.Providers, file)
+		if filepath.Base(file) == "empty_sections.good.yaml" {
+			continue // the schema does not spell out that any section may be empty
+		}
+		src, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, validate(t, schema, src), file)
+	}
+}
+
+func TestFullFile(t *testing.T) {
+	c, err := config.Load("testdata/full.good.yaml", testEnvironment)
+	require.NoError(t, err)
+	no, yes := false, true
+	second := config.Duration(time.Second)
+	require.Equal(t, &config.Config{
+		Listen: "127.0.0.1:8081", HalfClose: config.HalfCloseFinish, ResponseModel: config.ResponseModelUpstream,
+		KeepAlive: 5 * second, Admin: config.Admin{Listen: "off"}, Records: 50,
+		Providers: []config.Provider{
+			{
+				Name: "openai", Dialect: config.DialectOpenAI, BaseURL: "https://api.openai.com", APIKey: "sk-test-0123456789",
+				Headers:      map[string]config.Secret{"OpenAI-Organization": "org-1", "X-Team": "core"},
+				IncludeUsage: &no, MayBill: config.MayBillFull,
+			},
+			{
+				Name: "local", Dialect: config.DialectOpenAI, BaseURL: "http://127.0.0.1:8000/api/v3/",
+				IncludeUsage: &yes, ContinuousUsage: true, IdleConn: 4 * second, MayBill: config.MayBillUnknown,
+			},
+			{Name: "sim", Dialect: config.DialectSim, IncludeUsage: &yes, IdleConn: 4 * second, MayBill: config.MayBillUnknown},
+		},
+		Models: []config.Model{{Name: "fast", Targets: []config.Target{
+			{Provider: "openai", Model: "gpt-4o-mini", Weight: 3},
+			{Provider: "local", Model: "fast", Weight: 1},
+		}}},
+		Keys: []config.Key{{Alias: "alice", SHA256: "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90", Admin: true}},
+		Timeouts: config.Timeouts{
+			Connect: second, FirstToken: 120 * second, Idle: 90 * second, Total: 3600 * second, ClientStall: 10 * second,
+			Drain: 0, RequestHeaders: second, RequestBody: 2 * second, KeepAlive: 3 * second,
+		},
+		Limits: config.Limits{MaxBody: config.MiB, MaxHeader: 8 * config.KiB, MaxAnswer: 2_000_000},
+		Log:    config.Log{Level: "debug", Format: "json"},
+		Origin: config.OriginFile,
+	}, c)
+	require.False(t, c.Admin.Enabled())
+	require.False(t, c.Providers[0].AsksUsage())
+	require.True(t, c.Providers[1].AsksUsage())
+}
+
+func TestAliasesAndMergedKeys(t *testing.T) {
+	c, err := config.Load("testdata/aliases.good.yaml", testEnvironment)
+	require.NoError(t, err)
+	require.Equal(t, []string{"one", "two", "three"}, providerNames(c))
+	require.Equal(t, 7*time.Second, c.Timeouts.Connect.Std())
+	require.Equal(t, 7*time.Second, c.Providers[1].IdleConn.Std())
+	require.Equal(t, time.Second, c.Providers[2].IdleConn.Std())
+	require.Equal(t, "https://one.example/v1", c.Providers[2].Endpoint())
+}
+
+// badFiles holds the only problem of every testdata/*.bad.yaml.
+var badFiles = map[string]string{
+	"api_key_empty":             `1:72: providers[0].api_key: is empty; leave it out to pass the client's own credential through`,
+	"api_key_line_break":        `1:72: providers[0].api_key: holds a line break or another control character, which no header can carry`,
+	"boolean":                   `1:78: providers[0].include_usage: "on" must be true or false`,
+	"ca_file_content":           `1:72: providers[0].ca_file: the file "testdata/full.good.yaml" holds no certificate in PEM form`,
+	"ca_file_missing":           `1:72: providers[0].ca_file: the file "testdata/absent.pem" cannot be read: no such file or directory`,
+	"dialect":                   `1:32: providers[0].dialect: "open-ai" is not one of openai, sim; did you mean openai?`,
+	"duplicate_key":             `3:1: listen: is set twice; first on line 2`,
+	"duration_in_days":          `2:19: timeouts.total: "1d" is not a duration; write it as 30s, 500ms or 1m30s`,
+	"duration_negative":         `2:19: timeouts.drain: "-1s" must not be negative`,
+	"duration_without_unit":     `2:18: timeouts.idle: "30" needs a unit, as in 30s, 500ms or 1m30s`,
+	"empty_item":                `3:4: providers[1]: is empty`,
+	"empty_providers":           `1:12: providers: at least one is needed: list one, set OPENAI_API_KEY, or add {name: sim, dialect: sim} to try sluice without a vendor`,
+	"enum":                      `2:13: half_close: "finsh" is not one of gone, finish; did you mean finish?`,
+	"header_and_api_key":        `1:100: providers[0].headers.authorization: is set from api_key; give only one of them`,
+	"header_name":               `1:83: providers[0].headers.X Team: is not a header name`,
+	"header_of_sluice":          `1:89: providers[0].headers.content-length: is set by sluice itself`,
+	"header_twice":              `1:92: providers[0].headers.x-team: is set twice in different cases`,
+	"header_value":              `1:81: providers[0].headers.X-Team: holds a line break or another control character, which no header can carry`,
+	"key_alias":                 `2:16: keys[0].alias: "al ice" must be 1 to 64 letters, digits, dots, dashes or underscores and begin with a letter or digit`,
+	"key_alias_twice":           `4:13: keys[1].alias: alias "a" is already the name of keys[0]`,
+	"key_hash":                  `2:31: keys[0].sha256: must be 64 hex digits: the SHA-256 of the key, as printed by sluice keys hash`,
+	"key_hash_twice":            `4:24: keys[1].sha256: is the same key as keys[0]`,
+	"list_is_a_mapping":         `1:12: providers: must be a list, not a mapping`,
+	"listen_clash":              `3:17: admin.listen: the API listener (":7000") and the admin listener ("127.0.0.1:7000") need different addresses`,
+	"listen_clash_with_default": `2:9: listen: the API listener (":9090") and the admin listener ("127.0.0.1:9090") need different addresses`,
+	"listen_form":               `2:9: listen: "8080" is not an address; write host:port, :port or unix:/path/to.sock`,
+	"listen_port":               `2:9: listen: ":http" has a port that is not between 0 and 65535`,
+	"listen_scheme":             `2:9: listen: "http://localhost:8080" is a URL; write host:port without a scheme`,
+	"listen_socket":             `2:9: listen: "unix:" names no socket; write unix:/path/to.sock`,
+	"log_level":                 `2:14: log.level: "verbose" is not one of debug, info, warn, error`,
+	"merge_of_a_value":          `2:11: log: << must name a mapping, not a single value`,
+	"misplaced_key":             `2:1: connect: unknown key here; did you mean timeouts.connect?`,
+	"model_name":                `2:17: models[0].name: "a model" must be 1 to 128 letters, digits or any of . _ : @ / + - and begin with a letter or digit`,
+	"model_name_twice":          `4:12: models[1].name: model "m" is already the name of models[0]`,
+	"model_with_empty_targets":  `2:29: models[0].targets: must name at least one target`,
+	"model_without_targets":     `2:10: models[0].targets: is required`,
+	"no_providers":              `1:1: providers: at least one is needed: list one, set OPENAI_API_KEY, or add {name: sim, dialect: sim} to try sluice without a vendor`,
+	"not_a_mapping":             `1:1: must be a mapping of keys, not a list`,
+	"number":                    `2:10: records: "many" must be a whole number`,
+	"number_out_of_bounds":      `2:10: records: "0" is less than 1`,
+	"provider_name_character":   `1:20: providers[0].name: "a\"b" must be 1 to 64 letters, digits, dots, dashes or underscores and begin with a letter or digit`,
+	"provider_name_empty":       `1:20: providers[0].name: the value must not be empty`,
+	"provider_name_reserved":    `1:20: providers[0].name: "other" is reserved: metrics use it for whatever is not configured`,
+	"provider_name_slash":       `1:20: providers[0].name: "a/b" must not contain a slash: provider/model names are cut there`,
+	"provider_name_twice":       `3:12: providers[1].name: provider "sim" is already the name of providers[0]`,
+	"provider_without_dialect":  `1:13: providers[0].dialect: is required`,
+	"provider_without_name":     `1:13: providers[0].name: is required`,
+	"reference_file":            `1:72: providers[0].api_key: the file testdata/absent cannot be read: no such file or directory`,
+	"reference_malformed":       `2:9: listen: holds a malformed reference; write ${NAME}, ${NAME:-default}, ${file:/path}, or $${ for a plain ${`,
+	"reference_open":            `2:9: listen: a ${ is not closed; write $${ for a plain ${`,
+	"section_is_a_list":         `2:11: timeouts: must be a mapping of keys, not a list`,
+	"simulator_with_url":        `1:49: providers[0].base_url: the simulator is built in and takes no base_url`,
+	"size":                      `2:20: limits.max_body: "4 megabytes" is not a size; write it as 4MiB, 64KiB, 10MB or a number of bytes`,
+	"size_too_large":            `2:22: limits.max_answer: "999999999999GiB" is too large`,
+	"size_too_small":            `2:22: limits.max_header: "100B" is less than 1KiB`,
+	"syntax":                    `2: not valid YAML: found unexpected end of stream`,
+	"tab":                       `3: not valid YAML: found character that cannot start any token`,
+	"target_provider":           `2:41: models[0].targets[0].provider: no provider is named "simm"; did you mean sim?`,
+	"target_weight":             `2:54: models[0].targets[0].weight: "-1" is less than 1`,
+	"tls_content":               `2:6: tls: cert_file and key_file are not a certificate and its private key in PEM form`,
+	"tls_directory":             `2:18: tls.cert_file: the file "testdata" cannot be read: is a directory`,
+	"tls_file_missing":          `2:53: tls.key_file: the file "testdata/absent.pem" cannot be read: no such file or directory`,
+	"tls_incomplete":            `2:6: tls.key_file: is required`,
+	"two_documents":             `2:1: a second YAML document begins here; only one is allowed`,
+	"unknown_key":               `2:1: lissten: unknown key; did you mean listen?`,
+	"unknown_nested_key":        `3:3: timeouts.first-token: unknown key; did you mean first_token?`,
+	"unlike_any_key":            `2:7: log.colour: unknown key; known in log: level, format`,
+	"url_dots":                  `1:50: providers[0].base_url: must not hold a .. in its path`,
+	"url_host":                  `1:50: providers[0].base_url: names no host`,
+	"url_missing":               `1:13: providers[0].base_url: is required for the dialect openai, as in https://api.openai.com/v1`,
+	"url_operation":             `1:50: providers[0].base_url: ends in /chat/completions, which sluice adds itself; stop at "/api"`,
+	"url_own_address":           `2:50: providers[0].base_url: is the address sluice itself listens on, so every request would come back in`,
+	"url_port":                  `1:50: providers[0].base_url: has a port that is not between 1 and 65535`,
+	"url_query":                 `1:50: providers[0].base_url: must not hold a query or a fragment`,
+	"url_scheme":                `1:50: providers[0].base_url: must begin with https:// or http://`,
+	"url_user":                  `1:50: providers[0].base_url: must not hold a user or password; use api_key or headers`,
+	"value_is_a_list":           `2:9: listen: must be text, not a list`,
+	"variable_unset":            `1:72: providers[0].api_key: the environment variable UNSET_KEY is not set; ${UNSET_KEY:-default} would give a default`,
+	"variable_with_bad_value":   `3:9: timeouts.idle: the value needs a unit, as in 30s, 500ms or 1m30s`,
+}
+
+func TestBadFilesAreRefused(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.bad.yaml")
+	require.NoError(t, err)
+	require.Len(t, files, len(badFiles))
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".bad.yaml")
+		c, err := config.Load(file, noVendors)
+		require.Nil(t, c, name)
+		var problems *config.Problems
+		require.ErrorAs(t, err, &problems, name)
+		require.Len(t, problems.List, 1, "%s: %v", name, err)
+		require.Equal(t, badFiles[name], problems.List[0].String(), name)
+		require.Equal(t, file+":"+badFiles[name], err.Error())
+	}
+}

@@ -1,0 +1,212 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// checker looks for what is wrong with a configuration as a whole. What a value
+// must satisfy on its own was checked when it was decoded.
+type checker struct {
+	*Config
+	problems   *Problems
+	positions  map[string]position
+	referenced map[string]bool
+	// broken holds the lines of earlier problems by path: a value that could not
+	// be read is not complained about twice.
+	broken map[string]bool
+}
+
+// check adds to problems what is wrong with c. The positions and the referenced
+// paths are those of the decoder, and empty for values from the environment.
+func check(c *Config, problems *Problems, positions map[string]position, referenced map[string]bool) {
+	k := &checker{c, problems, positions, referenced, map[string]bool{}}
+	for _, p := range problems.List {
+		k.broken[p.Path] = true
+	}
+	k.listeners()
+	k.tls()
+	k.providers()
+	k.models()
+	k.keys()
+}
+
+// add reports a problem at the place of path, or of the closest mapping or list
+// around it that is written in the file.
+func (k *checker) add(path, format string, args ...any) {
+	if k.broken[path] {
+		return
+	}
+	if variable := k.variable(path); variable != "" {
+		k.problems.add(position{}, variable, format, args...)
+		return
+	}
+	place := path
+	for {
+		if at, ok := k.positions[place]; ok || place == "" {
+			k.problems.add(at, path, format, args...)
+			return
+		}
+		place = place[:max(0, strings.LastIndexAny(place, ".["))]
+	}
+}
+
+// variable returns the environment variable that a provider's value came from.
+func (k *checker) variable(path string) string {
+	if k.Origin != OriginEnvironment {
+		return ""
+	}
+	for i, p := range k.Providers {
+		for _, v := range vendors {
+			if v.name != p.Name {
+				continue
+			}
+			switch path {
+			case fmt.Sprintf("providers[%d].base_url", i):
+				return v.baseVar
+			case fmt.Sprintf("providers[%d].api_key", i):
+				return v.keyVar
+			}
+		}
+	}
+	return ""
+}
+
+// show quotes a value for a problem, unless it came through a reference and may
+// be a secret put in the wrong place.
+func (k *checker) show(path, value string) string {
+	if k.referenced[path] {
+		return "the value"
+	}
+	return strconv.Quote(clip(value))
+}
+
+// uniqueNames reports names that cannot be used and names used twice, in the
+// list at path.
+func (k *checker) uniqueNames(list, member, noun string, names []string, valid func(string) error) {
+	first := map[string]int{}
+	for i, name := range names {
+		path := fmt.Sprintf("%s[%d].%s", list, i, member)
+		if name == "" {
+			continue
+		}
+		if err := valid(name); err != nil {
+			k.add(path, "%s %v", k.show(path, name), err)
+			continue
+		}
+		if before, taken := first[name]; taken {
+			k.add(path, "%s %s is already the name of %s[%d]", noun, strconv.Quote(clip(name)), list, before)
+			continue
+		}
+		first[name] = i
+	}
+}
+
+var (
+	plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}$`)
+)
+
+// reservedName is the label value of everything that is not configured.
+const reservedName = "other"
+
+func validPlainName(name string) error {
+	switch {
+	case name == reservedName:
+		return fmt.Errorf("is reserved: metrics use it for whatever is not configured")
+	case strings.Contains(name, "/"):
+		return fmt.Errorf("must not contain a slash: provider/model names are cut there")
+	case !plainName.MatchString(name):
+		return fmt.Errorf("must be 1 to 64 letters, digits, dots, dashes or underscores and begin with a letter or digit")
+	}
+	return nil
+}
+
+func validModelName(name string) error {
+	switch {
+	case name == reservedName:
+		return fmt.Errorf("is reserved: metrics use it for whatever is not configured")
+	case !modelName.MatchString(name):
+		return fmt.Errorf("must be 1 to 128 letters, digits or any of . _ : @ / + - and begin with a letter or digit")
+	}
+	return nil
+}
+
+// upstreamModelName only keeps out what cannot be part of any model name;
+// vendors are free in theirs.
+func validUpstreamModel(name string) error {
+	if len(name) > 256 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("must be at most 256 bytes without control characters")
+	}
+	return nil
+}
+
+func (k *checker) models() {
+	names := make([]string, len(k.Models))
+	for i, m := range k.Models {
+		names[i] = m.Name
+	}
+	k.uniqueNames("models", "name", "model", names, validModelName)
+
+	known := make([]string, len(k.Providers))
+	for i, p := range k.Providers {
+		known[i] = p.Name
+	}
+	for i, m := range k.Models {
+		list := fmt.Sprintf("models[%d].targets", i)
+		if _, given := k.positions[list]; given && len(m.Targets) == 0 {
+			k.add(list, "must name at least one target")
+		}
+		for j, t := range m.Targets {
+			k.target(fmt.Sprintf("%s[%d]", list, j), t, known)
+		}
+	}
+}
+
+func (k *checker) target(path string, t Target, known []string) {
+	if err := validUpstreamModel(t.Model); err != nil {
+		k.add(path+".model", "%s %v", k.show(path+".model", t.Model), err)
+	}
+	if t.Provider == "" {
+		return
+	}
+	for _, name := range known {
+		if name == t.Provider {
+			return
+		}
+	}
+	hint := ""
+	if near := nearest(t.Provider, known); near != "" {
+		hint = fmt.Sprintf("; did you mean %s?", near)
+	}
+	k.add(path+".provider", "no provider is named %s%s", k.show(path+".provider", t.Provider), hint)
+}
+
+var hexDigest = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+
+func (k *checker) keys() {
+	aliases := make([]string, len(k.Keys))
+	first := map[string]int{}
+	for i := range k.Keys {
+		key := &k.Keys[i]
+		aliases[i] = key.Alias
+		path := fmt.Sprintf("keys[%d].sha256", i)
+		switch {
+		case key.SHA256 == "":
+			continue
+		case !hexDigest.MatchString(key.SHA256):
+			// The value may be the key itself, so it is not quoted.
+			k.add(path, "must be 64 hex digits: the SHA-256 of the key, as printed by sluice keys hash")
+			continue
+		}
+		key.SHA256 = strings.ToLower(key.SHA256)
+		if before, taken := first[key.SHA256]; taken {
+			k.add(path, "is the same key as keys[%d]", before)
+			continue
+		}
+		first[key.SHA256] = i
+	}
+	k.uniqueNames("keys", "alias", "alias", aliases, validPlainName)
+}

@@ -1,0 +1,112 @@
+package downstream
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Config holds the settings of a Server. A zero field means its default, a
+// negative duration or buffer size switches the option off.
+type Config struct {
+	// HalfCloseFinish keeps serving a client that shut down its sending side.
+	// By default such a client counts as gone.
+	HalfCloseFinish bool
+
+	// MaxHeaderBytes bounds a request's head: request line, fields and the
+	// empty line. Default 32 KiB.
+	MaxHeaderBytes int
+	// MaxBodyBytes bounds a request's body after its transfer coding is
+	// removed. Default 32 MiB.
+	MaxBodyBytes int64
+
+	// HeaderTimeout runs from the first byte of a request to the end of its
+	// head, and bounds the TLS handshake. Default 10 s.
+	HeaderTimeout time.Duration
+	// BodyTimeout is the time a body may take, to which every KiB received adds
+	// a second: past it a client must sustain 1 KiB/s. It bounds the write of a
+	// small answer too. Default 30 s.
+	BodyTimeout time.Duration
+	// IdleTimeout is how long a connection may wait for a first byte, whether
+	// of its first request or of a later one. Default 60 s.
+	IdleTimeout time.Duration
+
+	// UserTimeout is how long sent data may stay unacknowledged before the
+	// kernel gives the client up (TCP_USER_TIMEOUT, Linux). The kernel counts a
+	// client that is alive but keeps its receive window closed in the same way,
+	// so this is also the longest that a client may stop reading. Default 20 s.
+	UserTimeout time.Duration
+	// KeepAliveIdle, KeepAliveInterval and KeepAliveCount are the TCP
+	// keep-alive probes of a silent connection. Default 15 s, 5 s and 3.
+	KeepAliveIdle     time.Duration
+	KeepAliveInterval time.Duration
+	KeepAliveCount    int
+	// SendBuffer is the kernel's send buffer per connection in bytes
+	// (SO_SNDBUF). It bounds what a client that does not read can make the
+	// kernel hold. Default 256 KiB; negative leaves the kernel's own choice.
+	SendBuffer int
+
+	// Hosts are the names, without port, under which clients may address this
+	// server in an absolute-form request target (RFC 9112, 3.2.2). The address
+	// of the connection itself and localhost are always accepted.
+	Hosts []string
+
+	// TLS makes the server speak TLS with this configuration. It is cloned, and
+	// offers http/1.1 only.
+	TLS *tls.Config
+
+	// OnAbortedUpload, when set, is called for each request whose client left
+	// before its last byte arrived. It must be quick and safe for concurrent use.
+	OnAbortedUpload func()
+
+	// Logger gets what an operator should know; nothing a client sent is ever
+	// written to it. Default slog.Default.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	orDefault(&c.MaxHeaderBytes, 32<<10)
+	orDefault(&c.MaxBodyBytes, 32<<20)
+	orDefault(&c.HeaderTimeout, 10*time.Second)
+	orDefault(&c.BodyTimeout, 30*time.Second)
+	orDefault(&c.IdleTimeout, 60*time.Second)
+	orDefault(&c.UserTimeout, 20*time.Second)
+	orDefault(&c.KeepAliveIdle, 15*time.Second)
+	orDefault(&c.KeepAliveInterval, 5*time.Second)
+	orDefault(&c.KeepAliveCount, 3)
+	orDefault(&c.SendBuffer, 256<<10)
+	c.MaxHeaderBytes = max(c.MaxHeaderBytes, smallInbox)
+	c.MaxBodyBytes = max(c.MaxBodyBytes, 1)
+	hosts := make([]string, 0, len(c.Hosts))
+	for _, host := range c.Hosts {
+		hosts = append(hosts, strings.ToLower(host))
+	}
+	c.Hosts = hosts
+	if c.OnAbortedUpload == nil {
+		c.OnAbortedUpload = func() {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.TLS != nil {
+		c.TLS = c.TLS.Clone()
+		c.TLS.NextProtos = []string{"http/1.1"}
+	}
+	return c
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// deadlineAfter is the deadline d from now, or none when d is negative.
+func deadlineAfter(d time.Duration) time.Time {
+	if d < 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}

@@ -1,0 +1,236 @@
+package proxy
+
+import (
+	"bytes"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/proxy/downstream"
+	"github.com/sluicehq/sluice/translate"
+)
+
+// handle answers one request of the API listener, or makes an exchange of it.
+func (s *Server) handle(rc *fasthttp.RequestCtx) {
+	id := s.requestID(rc)
+	defer func() {
+		if recover() != nil {
+			s.log.Error("panic in the handler", "id", id, "stack", string(debug.Stack()))
+			rc.Response.Reset()
+			s.refuse(rc, id, translate.NewError(translate.CodeInternal))
+		}
+	}()
+	path, ok := apiPath(rc)
+	if !ok {
+		s.refuse(rc, id, translate.NewError(translate.CodeNotFound))
+		return
+	}
+	who, known := s.keys.identify(&rc.Request.Header)
+	if !known {
+		s.refuse(rc, id, translate.NewError(translate.CodeInvalidAPIKey))
+		return
+	}
+	c := call{rc: rc, id: id, caller: who, path: path.below, versioned: path.versioned}
+	switch first, _, _ := strings.Cut(path.below, "/"); first {
+	case "models":
+		s.models(c)
+	case "requests":
+		s.requests(c)
+	default:
+		s.proxy(c)
+	}
+}
+
+// call is one request of the API listener while its handler runs.
+type call struct {
+	rc        *fasthttp.RequestCtx
+	id        string
+	caller    caller
+	path      string // below /v1, without slashes at its ends
+	versioned bool   // it came with /v1
+}
+
+func (c call) method() string { return string(c.rc.Method()) }
+
+type apiPathParts struct {
+	below     string
+	versioned bool
+}
+
+// apiPath takes the path of a request apart. Paths are matched as they stand on
+// the wire: dot segments, empty segments and encoded characters have no meaning
+// here and are not found, so that no two readers can disagree about one.
+func apiPath(rc *fasthttp.RequestCtx) (apiPathParts, bool) {
+	raw := rc.Request.Header.RequestURI()
+	if i := bytes.IndexByte(raw, '?'); i >= 0 {
+		raw = raw[:i]
+	}
+	if i := bytes.Index(raw, []byte("://")); i >= 0 { // absolute form
+		raw = raw[i+3:]
+		j := bytes.IndexByte(raw, '/')
+		if j < 0 {
+			return apiPathParts{}, false
+		}
+		raw = raw[j:]
+	}
+	p := strings.TrimSuffix(strings.TrimPrefix(string(raw), "/"), "/")
+	below, versioned := strings.CutPrefix(p, "v1/")
+	if versioned && strings.HasPrefix(below, "models/") || strings.HasPrefix(p, "models/") {
+		below = strings.NewReplacer("%2F", "/", "%2f", "/").Replace(below)
+	}
+	if below == "" || below == "v1" || strings.HasPrefix(below, "v1/") || strings.ContainsAny(below, "%\\;") {
+		return apiPathParts{}, false
+	}
+	for segment := range strings.SplitSeq(below, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return apiPathParts{}, false
+		}
+	}
+	return apiPathParts{below: below, versioned: versioned}, true
+}
+
+// requestID is the client's own X-Request-Id if it is valid and not in use, else a
+// new one.
+func (s *Server) requestID(rc *fasthttp.RequestCtx) string {
+	if id := rc.Request.Header.Peek("X-Request-Id"); validRequestID(id) && s.running.get(string(id)) == nil {
+		return string(id)
+	}
+	return newRequestID()
+}
+
+// known endpoints may be called with and without /v1; others only with it.
+var unversioned = map[string]bool{
+	string(translate.ChatCompletions): true, string(translate.Completions): true,
+	string(translate.Embeddings): true, string(translate.Responses): true,
+}
+
+// proxy makes an exchange of a request for a provider.
+func (s *Server) proxy(c call) {
+	endpoint := translate.Endpoint(c.path)
+	if !c.versioned && !unversioned[c.path] {
+		s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
+		return
+	}
+	if unversioned[c.path] && !c.rc.IsPost() {
+		c.rc.Response.Header.Set("Allow", fasthttp.MethodPost)
+		s.refuse(c.rc, c.id, translate.NewError(translate.CodeMethodNotAllowed))
+		return
+	}
+	if s.draining.Load() {
+		s.refuse(c.rc, c.id, translate.NewError(translate.CodeShuttingDown))
+		return
+	}
+	x, err := s.newExchange(c, endpoint)
+	if err != nil {
+		s.refuse(c.rc, c.id, err)
+		return
+	}
+	if !s.running.add(x) { // the same id came twice at the same moment
+		x.id = newRequestID()
+		s.running.add(x)
+	}
+	x.head = requestHead{
+		client: &c.rc.Request.Header, to: x.target.provider, method: x.method, id: x.id,
+		path: "/" + c.path + query(c.rc), passCredential: s.keys.open() && x.target.provider.APIKey == "", bodySize: len(x.body),
+	}.append(make([]byte, 0, 1<<10))
+	x.overhead = time.Since(x.start)
+	downstream.FromContext(c.rc).Detach(c.rc, x.run)
+}
+
+// query returns the query of a request with its question mark. The HTTP reader in
+// front has refused anything but visible ASCII in it.
+func query(rc *fasthttp.RequestCtx) string {
+	raw := rc.Request.Header.RequestURI()
+	if i := bytes.IndexByte(raw, '?'); i >= 0 && i+1 < len(raw) {
+		return string(raw[i:])
+	}
+	return ""
+}
+
+// newExchange reads the request and finds its target. It takes the body over from
+// the request context.
+func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *translate.Error) {
+	x := &exchange{
+		srv: s, id: c.id, owner: c.caller.alias, endpoint: endpoint, shape: shapeOf(endpoint),
+		method: c.method(), start: c.rc.Time(), recorded: make(chan struct{}),
+	}
+	x.client.http11 = c.rc.Request.Header.IsHTTP11()
+	x.meter.Reset(x.shape)
+
+	body := c.rc.Request.SwapBody(nil)
+	if x.passthrough() && !jsonRequest(c.rc) {
+		x.target, x.body = s.routes.fallback(), body
+		return x, nil
+	}
+	request, err := translate.ParseRequest(endpoint, body)
+	switch {
+	case err == nil:
+	case err.Code == translate.CodeMissingModel && x.passthrough():
+		x.target, x.body, x.prompt = s.routes.fallback(), body, body
+		return x, nil
+	default:
+		return nil, err
+	}
+	to, ok := s.routes.find(request.Model)
+	if !ok {
+		return nil, translate.ModelNotFound(request.Model)
+	}
+	x.request, x.asked, x.target, x.prompt = request, request.Model, to, body
+	x.body = request.Prepare(nil, body, to.model, to.provider.ask())
+	return x, nil
+}
+
+// jsonRequest tells whether the request has a JSON body.
+func jsonRequest(rc *fasthttp.RequestCtx) bool {
+	media, _, _ := bytes.Cut(rc.Request.Header.ContentType(), []byte{';'})
+	return bytes.EqualFold(bytes.TrimSpace(media), []byte("application/json"))
+}
+
+func shapeOf(e translate.Endpoint) accounting.Shape {
+	switch e {
+	case translate.ChatCompletions:
+		return accounting.ShapeChat
+	case translate.Completions:
+		return accounting.ShapeCompletion
+	case translate.Responses:
+		return accounting.ShapeResponses
+	default:
+		return accounting.ShapeGeneric
+	}
+}
+
+// ask is what sluice asks this provider for on its own account.
+func (p *provider) ask() translate.Ask {
+	return translate.Ask{IncludeUsage: p.AsksUsage(), ContinuousUsage: p.ContinuousUsage}
+}
+
+// dialectOpenAI is the dialect of the API listener.
+const dialectOpenAI = "openai"
+
+// statusClientClosedRequest is what the log calls a request whose client left.
+const statusClientClosedRequest = translate.StatusCancelled
+
+// refuse answers a request that never reaches a provider. Such requests have no
+// record; they are counted by their code.
+func (s *Server) refuse(rc *fasthttp.RequestCtx, id string, e *translate.Error) {
+	s.metrics.Rejected(e.Code)
+	writeError(rc, id, e)
+}
+
+func writeError(rc *fasthttp.RequestCtx, id string, e *translate.Error) {
+	if id != "" {
+		rc.Response.Header.Set("X-Request-Id", id)
+	}
+	if e.RetryAfter > 0 {
+		rc.Response.Header.Set("Retry-After", "1")
+	}
+	if e.NoRetry {
+		rc.Response.Header.Set("X-Should-Retry", "false")
+	}
+	rc.SetStatusCode(e.Status)
+	rc.SetContentType("application/json")
+	rc.SetBody(e.AppendJSON(nil))
+}

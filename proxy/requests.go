@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"encoding/json"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/translate"
+)
+
+// runningView is an exchange in flight as GET /v1/requests shows it.
+type runningView struct {
+	ID       string           `json:"id"`
+	Key      string           `json:"key,omitempty"`
+	Model    string           `json:"model,omitempty"`
+	Target   string           `json:"target"`
+	Provider string           `json:"provider"`
+	Endpoint string           `json:"endpoint"`
+	Stream   bool             `json:"stream"`
+	Phase    accounting.Phase `json:"phase"`
+	Status   string           `json:"status"`
+	AgeMS    int64            `json:"age_ms"`
+	Chunks   int64            `json:"chunks"`
+	Tokens   tokensView       `json:"tokens"`
+}
+
+// tokensView is what is known of the tokens of a running exchange: the provider's
+// running counts where it sends them, else a guess from the text so far.
+type tokensView struct {
+	Input  *int64            `json:"input"`
+	Output *int64            `json:"output"`
+	Source accounting.Source `json:"source"`
+}
+
+// requests serves the list of running exchanges, the view of one, and its cancel.
+func (s *Server) requests(c call) {
+	_, rest, _ := strings.Cut(c.path, "/")
+	id, action, _ := strings.Cut(rest, "/")
+	method := c.method()
+	switch {
+	case rest == "" && method == fasthttp.MethodGet:
+		s.listRequests(c)
+	case rest == "":
+		s.wrongMethod(c, "GET")
+	case action == "" && method == fasthttp.MethodGet:
+		s.showRequest(c, id)
+	case action == "" && method == fasthttp.MethodDelete, action == "cancel" && method == fasthttp.MethodPost:
+		s.cancelRequest(c, id)
+	case action == "":
+		s.wrongMethod(c, "GET, DELETE")
+	case action == "cancel":
+		s.wrongMethod(c, "POST")
+	default:
+		s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
+	}
+}
+
+func (s *Server) wrongMethod(c call, allow string) {
+	c.rc.Response.Header.Set("Allow", allow)
+	s.refuse(c.rc, c.id, translate.NewError(translate.CodeMethodNotAllowed))
+}
+
+func (s *Server) listRequests(c call) {
+	views := []runningView{}
+	for _, x := range s.running.all() {
+		if _, over := x.valve.ended(); !over && c.caller.mayManage(x.owner) {
+			views = append(views, x.view())
+		}
+	}
+	sort.Slice(views, func(i, j int) bool { return views[i].AgeMS > views[j].AgeMS })
+	s.writeValue(c, map[string]any{"object": "list", "data": views})
+}
+
+// showRequest answers with the record of a finished exchange, or the view of one
+// that runs. An exchange that has ended but has no record yet is waited for.
+func (s *Server) showRequest(c call, id string) {
+	x := s.running.get(id)
+	if x != nil && c.caller.mayManage(x.owner) {
+		if _, over := x.valve.ended(); !over {
+			s.writeValue(c, x.view())
+			return
+		}
+		s.awaitRecord(x)
+	}
+	if r, ok := s.ledger.Get(id); ok && c.caller.mayManage(r.Key) {
+		s.writeValue(c, r)
+		return
+	}
+	s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
+}
+
+// recordWait bounds the wait for a record that is being made.
+const recordWait = 5 * time.Second
+
+func (s *Server) awaitRecord(x *exchange) {
+	limit := time.NewTimer(recordWait)
+	defer limit.Stop()
+	select {
+	case <-x.recorded:
+	case <-limit.C:
+	}
+}
+
+// cancelRequest shuts the valve of a running exchange. Called again, or for one
+// that has finished, it answers with the outcome that counts.
+func (s *Server) cancelRequest(c call, id string) {
+	if x := s.running.get(id); x != nil {
+		if !c.caller.mayManage(x.owner) {
+			s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
+			return
+		}
+		x.shut(ending{outcome: accounting.OutcomeCancelled, code: translate.CodeCancelled})
+		e, _ := x.valve.ended()
+		s.writeStatus(c, id, e.outcome)
+		return
+	}
+	r, ok := s.ledger.Get(id)
+	if !ok || !c.caller.mayManage(r.Key) {
+		s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
+		return
+	}
+	s.writeStatus(c, id, r.Outcome)
+}
+
+func (s *Server) writeStatus(c call, id string, outcome accounting.Outcome) {
+	s.writeValue(c, map[string]string{"id": id, "status": string(outcome)})
+}
+
+func (s *Server) writeValue(c call, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		s.refuse(c.rc, c.id, translate.NewError(translate.CodeInternal))
+		return
+	}
+	writeJSON(c.rc, c.id, body)
+}
+
+// bytesPerToken is the rule of thumb behind the token count of a running exchange;
+// the record has a better one.
+const bytesPerToken = 4
+
+func (x *exchange) view() runningView {
+	v := runningView{
+		ID: x.id, Key: x.owner, Model: x.asked, Target: x.target.name(), Provider: x.target.provider.Name,
+		Endpoint: string(x.endpoint), Stream: x.streams(), Phase: x.phaseNow(), Status: "running",
+		AgeMS: time.Since(x.start).Milliseconds(), Chunks: x.live.chunks.Load(),
+	}
+	if in, out := x.live.input.Load(), x.live.output.Load(); in > 0 || out > 0 {
+		v.Tokens = tokensView{Input: &in, Output: &out, Source: accounting.SourceRunning}
+		return v
+	}
+	out := (x.live.text.Load() + bytesPerToken - 1) / bytesPerToken
+	v.Tokens = tokensView{Output: &out, Source: accounting.SourceEstimated}
+	return v
+}

@@ -1,0 +1,199 @@
+// Package proxy is sluice's core: it takes requests of the OpenAI dialect from
+// downstream, opens one upstream call for each, forwards every event the moment it
+// arrives, and shuts the upstream connection the moment nobody needs it any more.
+//
+// One request is an exchange. Its goroutine pumps bytes; its valve ends it, from
+// any goroutine and for whatever cause came first; its record says what was used
+// and how it ended. fasthttp parses requests and writes the small answers; from the
+// moment a request goes upstream, its connection belongs to the exchange.
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/proxy/downstream"
+	"github.com/sluicehq/sluice/proxy/upstream"
+	"github.com/sluicehq/sluice/translate"
+)
+
+// Server is one running sluice: its API listener and everything behind it.
+type Server struct {
+	cfg         *config.Config
+	log         *slog.Logger
+	publicNames bool
+	keys        *keyring
+	routes      *routes
+	running     *registry
+	ledger      accounting.Ledger
+	metrics     *accounting.Metrics
+	estimator   accounting.Estimator
+	finisher    *accounting.Finisher
+	down        *downstream.Server
+	started     time.Time
+	draining    atomic.Bool
+	// onPhase is called by the goroutine of an exchange that enters a phase. It is
+	// nil except in tests, which hold an exchange there or make it panic.
+	onPhase func(*exchange, accounting.Phase)
+}
+
+// Options are what a Server needs besides its configuration.
+type Options struct {
+	Logger *slog.Logger
+	// Ledger keeps the records; the caller closes it after Shutdown.
+	Ledger accounting.Ledger
+	// Version goes into sluice_build_info.
+	Version string
+	// Simulator is the base URL of the built-in simulator, for the providers
+	// whose dialect is sim.
+	Simulator string
+}
+
+// New builds a server from a loaded configuration. It opens no connection yet.
+func New(cfg *config.Config, o Options) (*Server, error) {
+	s := &Server{
+		cfg: cfg, log: o.Logger, publicNames: cfg.ResponseModel == config.ResponseModelPublic,
+		running: newRegistry(), ledger: o.Ledger, started: time.Now(),
+	}
+	var err error
+	if s.keys, err = newKeyring(cfg.Keys); err != nil {
+		return nil, fmt.Errorf("reading the keys: %w", err)
+	}
+	providers, err := openProviders(cfg, o.Simulator)
+	if err != nil {
+		return nil, err
+	}
+	s.routes = newRoutes(cfg, providers)
+	s.metrics = accounting.NewMetrics(accounting.MetricsOptions{
+		Version: o.Version, InFlight: s.running.phases,
+		Models:    func(name string) bool { _, ok := s.routes.models[name]; return ok },
+		Providers: func(name string) bool { return s.routes.byName[name] != nil },
+		Keys:      s.keys.knows,
+	})
+	if s.down, err = s.newDownstream(); err != nil {
+		return nil, err
+	}
+	s.finisher = accounting.NewFinisher(0, 0, func(stack []byte) {
+		s.log.Error("panic while recording an exchange", "stack", string(stack))
+	})
+	return s, nil
+}
+
+func openProviders(cfg *config.Config, simulator string) ([]*provider, error) {
+	var out []*provider
+	for _, p := range cfg.Providers {
+		url := p.Endpoint()
+		if p.Dialect == config.DialectSim {
+			url = simulator
+		}
+		pool, err := upstream.NewPool(upstream.Options{
+			BaseURL: url, CAFile: p.CAFile,
+			ConnectTimeout: orUnlimited(cfg.Timeouts.Connect.Std()), IdleConn: orNone(p.IdleConn.Std()),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
+		}
+		out = append(out, &provider{Provider: p, pool: pool})
+	}
+	return out, nil
+}
+
+// The configuration writes 0 for no limit and for keeping none, where upstream
+// takes it for its default.
+const unlimited = 1000 * time.Hour
+
+func orUnlimited(d time.Duration) time.Duration {
+	if d == 0 {
+		return unlimited
+	}
+	return d
+}
+
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func (s *Server) newDownstream() (*downstream.Server, error) {
+	var certs *tls.Config
+	if t := s.cfg.TLS; t != nil {
+		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("loading the certificate of the API listener: %w", err)
+		}
+		certs = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	}
+	return downstream.NewServer(downstream.Config{
+		HalfCloseFinish: s.cfg.HalfClose == config.HalfCloseFinish,
+		MaxHeaderBytes:  int(s.cfg.Limits.MaxHeader),
+		MaxBodyBytes:    int64(s.cfg.Limits.MaxBody),
+		HeaderTimeout:   s.cfg.Timeouts.RequestHeaders.Std(),
+		BodyTimeout:     s.cfg.Timeouts.RequestBody.Std(),
+		IdleTimeout:     s.cfg.Timeouts.KeepAlive.Std(),
+		TLS:             certs,
+		Logger:          s.log,
+		OnAbortedUpload: func() { s.metrics.Rejected("aborted_upload") },
+	}, &fasthttp.Server{Handler: s.handle, ErrorHandler: s.malformed})
+}
+
+// malformed answers a request that could not be read.
+func (s *Server) malformed(rc *fasthttp.RequestCtx, err error) {
+	var bad *downstream.RequestError
+	e := translate.NewError(translate.CodeMalformedRequest)
+	if errors.As(err, &bad) {
+		e = translate.ErrorOfStatus(bad.Status, bad.Code, bad.Message)
+	}
+	s.metrics.Rejected(e.Code)
+	writeError(rc, newRequestID(), e)
+	rc.SetConnectionClose()
+}
+
+// Serve answers requests on ln until Shutdown. It returns nil after it.
+func (s *Server) Serve(ln net.Listener) error { return s.down.Serve(ln) }
+
+// Ready tells whether the server takes new requests.
+func (s *Server) Ready() bool { return !s.draining.Load() }
+
+// shutdownTail bounds what follows the drain deadline: last words to clients, and
+// the records.
+const shutdownTail = 5 * time.Second
+
+// Shutdown stops taking requests and lets the running exchanges go on until ctx
+// ends. Then their valves shut, with the cause shutdown. It returns when all of
+// them have their records.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.draining.Store(true)
+	s.down.Drain()
+	select {
+	case <-s.running.empty():
+	case <-ctx.Done():
+		for _, x := range s.running.all() {
+			x.shut(ending{outcome: accounting.OutcomeShutdown, code: translate.CodeShuttingDown})
+		}
+	}
+	tail, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTail)
+	defer cancel()
+	select {
+	case <-s.running.empty():
+	case <-tail.Done():
+	}
+	if err := s.down.Close(tail); err != nil {
+		s.log.Warn("closing the API listener", "error", err)
+	}
+	s.finisher.Close()
+	for _, p := range s.routes.providers {
+		p.pool.CloseIdle()
+	}
+}

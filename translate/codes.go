@@ -1,0 +1,191 @@
+package translate
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Codes of the errors that sluice itself makes, with their statuses. "Sent" marks
+// those after which a repeat may be billed twice once the request went out.
+const (
+	CodeInvalidJSON       = "invalid_json"        // 400
+	CodeJSONTooDeep       = "json_too_deep"       // 400
+	CodeDuplicateKey      = "duplicate_key"       // 400
+	CodeInvalidType       = "invalid_type"        // 400
+	CodeMissingModel      = "missing_model"       // 400
+	CodeNotJSON           = "not_json"            // 415
+	CodeMalformedRequest  = "bad_request"         // 400, the HTTP itself
+	CodeModelNotFound     = "model_not_found"     // 404
+	CodeInvalidAPIKey     = "invalid_api_key"     // 401
+	CodeNotFound          = "not_found"           // 404
+	CodeMethodNotAllowed  = "method_not_allowed"  // 405
+	CodeBodyTooLarge      = "body_too_large"      // 413
+	CodeHeadersTooLarge   = "headers_too_large"   // 431
+	CodeRequestTimeout    = "request_timeout"     // 408
+	CodeExpectationFailed = "expectation_failed"  // 417
+	CodeMisdirected       = "misdirected_request" // 421
+	CodeTooManyStreams    = "too_many_streams"    // 429
+	CodeCancelled         = "cancelled"           // 499
+
+	CodeUpstreamConnectFailed  = "upstream_connect_failed"   // 502
+	CodeUpstreamDNS            = "upstream_dns"              // 502
+	CodeUpstreamTLS            = "upstream_tls"              // 502
+	CodeUpstreamConnectTimeout = "upstream_connect_timeout"  // 504
+	CodeUpstreamTimeout        = "upstream_timeout"          // 504, sent
+	CodeUpstreamClosed         = "upstream_closed"           // 502, sent
+	CodeUpstreamReset          = "upstream_reset"            // 502, sent
+	CodeUpstreamTruncated      = "upstream_truncated"        // 502, sent
+	CodeUpstreamBadResponse    = "upstream_bad_response"     // 502, sent
+	CodeUpstreamBadContentType = "upstream_bad_content_type" // 502, sent
+	CodeUpstreamBadEncoding    = "upstream_bad_encoding"     // 502, sent
+	CodeUpstreamRedirect       = "upstream_redirect"         // 502: a redirect has run nothing
+
+	CodeShuttingDown = "shutting_down" // 503
+	CodeInternal     = "internal"      // 500, sent
+)
+
+// The message of every code, without upstream bytes and without anything of the
+// request.
+var codes = map[string]struct {
+	status  int
+	message string
+	sent    bool
+}{
+	CodeInvalidJSON:       {400, "The request body is not valid JSON.", false},
+	CodeJSONTooDeep:       {400, "The request body nests arrays and objects deeper than 128 levels.", false},
+	CodeDuplicateKey:      {400, "A member of the request body appears more than once.", false},
+	CodeInvalidType:       {400, "A member of the request body has the wrong type.", false},
+	CodeMissingModel:      {400, "You must provide a model.", false},
+	CodeNotJSON:           {415, "The request body must be sent as application/json.", false},
+	CodeMalformedRequest:  {400, "The request is not valid HTTP.", false},
+	CodeModelNotFound:     {404, "The model does not exist or you do not have access to it.", false},
+	CodeInvalidAPIKey:     {401, "Incorrect or missing API key.", false},
+	CodeNotFound:          {404, "There is nothing at this address.", false},
+	CodeMethodNotAllowed:  {405, "This method is not allowed here.", false},
+	CodeBodyTooLarge:      {413, "The request body is too large.", false},
+	CodeHeadersTooLarge:   {431, "The request headers are too large.", false},
+	CodeRequestTimeout:    {408, "The request did not arrive in time.", false},
+	CodeExpectationFailed: {417, "The expectation in the Expect header cannot be met.", false},
+	CodeMisdirected:       {421, "This server does not answer for the requested host.", false},
+	CodeTooManyStreams:    {429, "Too many requests are open at once.", false},
+	CodeCancelled:         {499, "The request was cancelled.", false},
+
+	CodeUpstreamConnectFailed:  {502, "The provider could not be reached.", false},
+	CodeUpstreamDNS:            {502, "The provider's host name could not be resolved.", false},
+	CodeUpstreamTLS:            {502, "The TLS connection to the provider could not be set up.", false},
+	CodeUpstreamConnectTimeout: {504, "Connecting to the provider took too long.", false},
+	CodeUpstreamTimeout:        {504, "The provider did not answer in time.", true},
+	CodeUpstreamClosed:         {502, "The provider closed the connection before answering.", true},
+	CodeUpstreamReset:          {502, "The provider reset the connection.", true},
+	CodeUpstreamTruncated:      {502, "The provider's answer ended before it was complete.", true},
+	CodeUpstreamBadResponse:    {502, "The provider's answer is not valid HTTP.", true},
+	CodeUpstreamBadContentType: {502, "The provider's answer has an unexpected content type.", true},
+	CodeUpstreamBadEncoding:    {502, "The provider's answer has an encoding that cannot be read.", true},
+	CodeUpstreamRedirect:       {502, "The provider answered with a redirect, which is not followed.", false},
+
+	CodeShuttingDown: {503, "The server is shutting down.", false},
+	CodeInternal:     {500, "An internal error occurred.", true},
+}
+
+// NewError is the error of a code in the closed list; a code outside it becomes
+// CodeInternal. The caller owns the result and may refine it.
+func NewError(code string) *Error {
+	entry, known := codes[code]
+	if !known {
+		code, entry = CodeInternal, codes[CodeInternal]
+	}
+	e := &Error{Status: entry.status, Message: entry.message, Type: TypeOfStatus(entry.status), Code: code}
+	switch code {
+	case CodeMissingModel:
+		e.Param = "model"
+	case CodeShuttingDown, CodeTooManyStreams:
+		e.RetryAfter = time.Second
+	}
+	return e
+}
+
+// UpstreamError is the error of a failed attempt. sent tells whether any byte of the
+// request may have reached the upstream: then those codes after which it may have run
+// the request ask the client not to repeat it.
+func UpstreamError(code string, sent bool) *Error {
+	e := NewError(code)
+	e.NoRetry = sent && codes[e.Code].sent
+	return e
+}
+
+// ErrorOfStatus is an error with a code and message of the caller's.
+func ErrorOfStatus(status int, code, message string) *Error {
+	return &Error{Status: status, Message: message, Type: TypeOfStatus(status), Code: code}
+}
+
+// InvalidJSON is CodeInvalidJSON with a more exact message.
+func InvalidJSON(message string) *Error {
+	e := NewError(CodeInvalidJSON)
+	e.Message = message
+	return e
+}
+
+// DuplicateKey names the member that appears more than once.
+func DuplicateKey(param string) *Error {
+	e := NewError(CodeDuplicateKey)
+	e.Message = "'" + param + "' appears more than once in the request body."
+	e.Param = param
+	return e
+}
+
+// InvalidType names the member and what it has to be, as in "an integer".
+func InvalidType(param, want string) *Error {
+	e := NewError(CodeInvalidType)
+	e.Message = "'" + param + "' must be " + want + "."
+	e.Param = param
+	return e
+}
+
+// maxQuotedModel bounds how much of an unknown model's name an error repeats.
+const maxQuotedModel = 128
+
+// ModelNotFound repeats the model's name to the client, unless it is long or empty.
+func ModelNotFound(model string) *Error {
+	e := NewError(CodeModelNotFound)
+	if model != "" && len(model) <= maxQuotedModel {
+		e.Message = "The model '" + model + "' does not exist or you do not have access to it."
+	}
+	e.Param = "model"
+	return e
+}
+
+// BodyTooLarge names the limit in bytes.
+func BodyTooLarge(limit int64) *Error {
+	e := NewError(CodeBodyTooLarge)
+	e.Message = "The request body is larger than " + strconv.FormatInt(limit, 10) + " bytes."
+	return e
+}
+
+// TypeOfStatus is the error type that OpenAI uses with an HTTP status.
+func TypeOfStatus(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusPaymentRequired:
+		return "insufficient_quota"
+	case http.StatusForbidden:
+		return "permission_error"
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return "timeout"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case StatusCancelled:
+		return "cancelled"
+	}
+	if status >= 500 {
+		return "server_error"
+	}
+	return "invalid_request_error"
+}
+
+// StatusCancelled is the status of a request that ended because its client wanted so.
+// It is nginx's number; no RFC has one.
+const StatusCancelled = 499
