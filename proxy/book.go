@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"log/slog"
 	"time"
 
 	"github.com/sluicehq/sluice/accounting"
@@ -194,5 +193,5 @@ func (x *exchange) mayBill(source accounting.Source) string {
 
 // logRecord writes the access log: one line for each exchange, the record itself.
 func (s *Server) logRecord(r *accounting.Record) {
-	s.log.Info("exchange", slog.Any("record", r))
+	s.log.Info("exchange", "record", r)
 }

@@ -88,29 +88,37 @@ func (x *exchange) due(now, from, limit int64) int64 {
 	return from + limit
 }
 
+// maxLook bounds the time between two looks at a client that is written to, so that
+// it is known to be alive before the kernel gives it up.
+const maxLook = int64(5 * time.Second)
+
 // checkClient ends the exchange when a write to the client is under way and the
-// client has accepted nothing for the stall limit. It samples often enough to
-// notice within a quarter of the limit.
+// client has accepted nothing for the stall limit. It looks often enough to notice
+// within a quarter of the limit.
 func (x *exchange) checkClient(now int64) int64 {
 	stall := int64(x.srv.cfg.Timeouts.ClientStall)
 	if stall == 0 {
 		return never
 	}
-	since := x.timer.writingSince.Load()
+	look := now + min(stall/4, maxLook)
+	l := &x.timer
+	since := l.writingSince.Load()
+	x.down.WaitForReader(since != 0)
 	if since == 0 {
-		x.timer.progressAt = 0
-		return now + stall/4
+		l.progressAt = 0
+		return look
 	}
-	x.timer.slowWrite.Store(true)
-	if p := x.down.Progress(); x.timer.progressAt < since || p != x.timer.progress {
-		x.timer.progress, x.timer.progressAt = p, now
-		if x.timer.progressAt < since {
-			x.timer.progressAt = since
-		}
-	} else if now-x.timer.progressAt >= stall {
+	l.slowWrite.Store(true)
+	progress := x.down.Progress()
+	switch {
+	case l.progressAt < since: // the first look into this write
+		l.progress, l.progressAt = progress, since
+	case progress != l.progress:
+		l.progress, l.progressAt = progress, now
+	case now-l.progressAt >= stall:
 		x.shut(ending{outcome: accounting.OutcomeClientStalled})
 	}
-	return now + stall/4
+	return look
 }
 
 // checkPing wakes the pump of a silent stream, so that it may write a comment.

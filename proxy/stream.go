@@ -134,7 +134,7 @@ func (x *exchange) relayVerbatim(b []byte, work *batch, straddles bool) {
 			r.oversize, r.broken = false, false
 			x.meter.ObserveOversized()
 			whole = ev.End
-		case x.mayEndStream(ev.Data):
+		case x.mayEndStream(&ev):
 			if x.forwardEvents(b[:whole], sent, work) != nil {
 				return
 			}
@@ -194,11 +194,11 @@ func (x *exchange) flush(work *batch) error {
 
 // mayEndStream is a quick look for the end of the stream and for error events,
 // which are dealt with before they are forwarded. It may say yes to others.
-func (x *exchange) mayEndStream(data []byte) bool {
-	if sse.IsDone(data) || bytes.Contains(data, errorKey) {
+func (x *exchange) mayEndStream(ev *sse.Event) bool {
+	if sse.IsDone(ev.Data) || bytes.Contains(ev.Data, errorKey) || string(ev.Name) == "error" {
 		return true
 	}
-	return x.shape == accounting.ShapeResponses && bytes.Contains(data, outputKey)
+	return x.shape == accounting.ShapeResponses && bytes.Contains(ev.Data, outputKey)
 }
 
 var (

@@ -34,8 +34,8 @@ type Config struct {
 
 	// UserTimeout is how long sent data may stay unacknowledged before the
 	// kernel gives the client up (TCP_USER_TIMEOUT, Linux). The kernel counts a
-	// client that is alive but keeps its receive window closed in the same way,
-	// so this is also the longest that a client may stop reading. Default 20 s.
+	// client that is alive but keeps its receive window closed in the same way;
+	// see Conn.WaitForReader. Default 20 s.
 	UserTimeout time.Duration
 	// KeepAliveIdle, KeepAliveInterval and KeepAliveCount are the TCP
 	// keep-alive probes of a silent connection. Default 15 s, 5 s and 3.

@@ -32,6 +32,8 @@ type Conn struct {
 	// false, the server on that byte or a drain, has the connection.
 	idle   atomic.Bool
 	closed atomic.Bool
+	// lifted is true while the kernel's limit on unacknowledged data is off.
+	lifted atomic.Bool
 	// turn counts the changes of owner, so that an exchange which forgot to end
 	// its turn can be told from one whose connection has moved on.
 	turn atomic.Uint64
@@ -101,6 +103,23 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.wire.SetWriteDeadl
 // taken. It stands still if and only if nothing gets through, so a reader that is
 // slow can be told from one that has stopped.
 func (c *Conn) Progress() int64 { return c.wire.progress() }
+
+// WaitForReader tells the kernel whether a write is waiting for a client that does
+// not read. While it is, the limit of Config.UserTimeout is lifted if the client's
+// host still answers: the kernel cannot tell a closed window from a dead peer, and the
+// caller has a limit of its own for a client that stalls. It is called now and then,
+// by one goroutine.
+func (c *Conn) WaitForReader(waiting bool) {
+	limit := c.srv.cfg.UserTimeout
+	if limit < 0 || waiting == c.lifted.Load() || waiting && !c.wire.answersWithin(limit/2) {
+		return
+	}
+	c.lifted.Store(waiting)
+	if waiting {
+		limit = 0
+	}
+	c.wire.limitUnacknowledged(limit)
+}
 
 // KeepAlive tells whether the connection will serve another request after this
 // one: the request is HTTP/1.1 without a close in its Connection fields, and the

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -113,6 +114,23 @@ func (w *wire) unread() bool {
 		waiting, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ)
 	})
 	return err == nil && waiting > 0
+}
+
+// answersWithin tells whether the client's kernel has acknowledged anything lately.
+// One whose program does not read still answers the probes of its closed window.
+func (w *wire) answersWithin(limit time.Duration) bool {
+	var info *unix.TCPInfo
+	err := w.rc.Control(func(fd uintptr) {
+		info, _ = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
+	return err == nil && info != nil && time.Duration(info.Last_ack_recv)*time.Millisecond < limit
+}
+
+// limitUnacknowledged sets how long sent data may stay unacknowledged; 0 is for ever.
+func (w *wire) limitUnacknowledged(d time.Duration) {
+	_ = w.rc.Control(func(fd uintptr) { // fails only on a closed connection
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+	})
 }
 
 // tune sets the options of the socket that the standard library has no call for.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // maxPiece bounds one call of the kernel, so that a long write shows its
@@ -56,3 +57,7 @@ func (w *wire) progress() int64 { return w.accepted.Load() }
 func (w *wire) unread() bool { return false }
 
 func (w *wire) tune(*Config) error { return nil }
+
+func (w *wire) answersWithin(time.Duration) bool { return false }
+
+func (w *wire) limitUnacknowledged(time.Duration) {}

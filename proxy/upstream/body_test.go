@@ -299,6 +299,19 @@ func TestBodyBeforeHeadIsAnError(t *testing.T) {
 	require.ErrorIs(t, err, errNoHead)
 }
 
+func TestDecodingAllocatesNothing(t *testing.T) {
+	wire := []byte(strings.Repeat(eventChunk, 50))
+	read := make([]byte, len(wire))
+	var d chunks
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		copy(read, wire)
+		from, to, _, err := d.decode(read)
+		if err != nil || to-from != 50*280 {
+			panic("wrong content")
+		}
+	}))
+}
+
 func FuzzChunksSplitAnywhere(f *testing.F) {
 	for _, tt := range responses {
 		if i := strings.Index(tt.wire, "chunked\r\n\r\n"); i > 0 {

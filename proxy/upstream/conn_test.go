@@ -27,8 +27,7 @@ func links(t *testing.T, f func(t *testing.T, pair func(testing.TB) (*Conn, net.
 	t.Run("tls", func(t *testing.T) { f(t, tlsPair) })
 }
 
-// parked waits until the reader goroutine has nothing to read and is blocked. It is
-// seen through the interrupt that it answers.
+// startRead reads a head, or the next of a body if h is nil, in a goroutine of its own.
 func startRead(r *Reader, h *Head) <-chan error {
 	out := make(chan error, 1)
 	go func() {

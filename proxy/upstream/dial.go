@@ -87,7 +87,11 @@ func (p *Pool) connect(ctx context.Context, addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(sock.(*net.TCPConn))
+	c, err := newConn(sock.(*net.TCPConn))
+	if err != nil {
+		_ = sock.Close()
+	}
+	return c, err
 }
 
 // abandoned is the error of a dial that ran out of time or was cancelled.

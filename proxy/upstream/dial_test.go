@@ -51,7 +51,7 @@ func TestRefusedConnectionIsTold(t *testing.T) {
 	base := "http://" + l.Addr().String()
 	require.NoError(t, l.Close())
 	_, err = openPool(t, Options{BaseURL: base}).Dial(context.Background())
-	failed := requireCode(t, CodeConnectFailed, err)
+	failed := failure(t, CodeConnectFailed, err)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	require.NotContains(t, failed.Error(), "127.0.0.1")
 }
@@ -63,7 +63,7 @@ func TestConnectControlMayRefuse(t *testing.T) {
 		called = address
 		return errors.New("not there: secret")
 	}}).Dial(context.Background())
-	failed := requireCode(t, CodeConnectFailed, err)
+	failed := failure(t, CodeConnectFailed, err)
 	require.Equal(t, p.Addr().String(), called)
 	require.NotContains(t, failed.Error(), "secret")
 }
@@ -82,7 +82,7 @@ func failingResolver(err error) *net.Resolver {
 func TestNameThatDoesNotResolve(t *testing.T) {
 	pool := openPool(t, Options{BaseURL: "http://provider.invalid", Resolver: failingResolver(errors.New("no network"))})
 	_, err := pool.Dial(context.Background())
-	failed := requireCode(t, CodeDNS, err)
+	failed := failure(t, CodeDNS, err)
 	require.NotContains(t, failed.Error(), "provider.invalid")
 
 	pool = openPool(t, Options{

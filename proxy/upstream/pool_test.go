@@ -123,7 +123,8 @@ func TestBytesHeldByTLSCloseTheConnection(t *testing.T) {
 				raw.cork = true
 				_, _ = io.WriteString(session, "x")
 				extra(session, raw)
-				_, _ = c.Write(raw.held) // all at once, so that one read takes it
+				_ = c.SetWriteDeadline(time.Time{}) // a goodbye forbids further writes
+				_, _ = c.Write(raw.held)            // all at once, so that one read takes it
 				_, _ = io.Copy(io.Discard, c)
 			})
 			pool := openPool(t, Options{BaseURL: p.secureURL(), CAFile: ca.file(t), IdleConn: time.Minute})

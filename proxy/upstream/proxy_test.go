@@ -137,7 +137,7 @@ func TestProxyThatRefuses(t *testing.T) {
 			p := serve(t, tunnelTo("", tt.answer, asked))
 			environment(t, "", "http://"+p.Addr().String(), "")
 			_, err := openPool(t, Options{BaseURL: "https://provider.test"}).Dial(context.Background())
-			failed := requireCode(t, CodeConnectFailed, err)
+			failed := failure(t, CodeConnectFailed, err)
 			require.Equal(t, tt.detail, failed.Detail)
 		})
 	}

@@ -113,12 +113,18 @@ func readAll(r *Reader, h *Head, method string) (body []byte, err error) {
 	}
 }
 
-func requireCode(t testing.TB, code string, err error) *Error {
+// failure requires err to be an *Error with the code.
+func failure(t testing.TB, code string, err error) *Error {
 	t.Helper()
 	var failed *Error
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, code, failed.Code, failed.Error())
 	return failed
+}
+
+func requireCode(t testing.TB, code string, err error) {
+	t.Helper()
+	_ = failure(t, code, err)
 }
 
 // drained waits until the other side has closed.

@@ -133,7 +133,7 @@ func TestCertificatesAreVerified(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			failed := requireCode(t, CodeTLS, err)
+			failed := failure(t, CodeTLS, err)
 			require.Equal(t, "dialing upstream: "+detail, failed.Error())
 			require.NoError(t, failed.Unwrap(), "the cause holds the certificate")
 		})
@@ -171,7 +171,7 @@ func TestSystemAuthoritiesDoNotTrustTheTest(t *testing.T) {
 func TestPlainServerIsNotTakenForTLS(t *testing.T) {
 	p := serve(t, func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request: secret\r\n\r\n") })
 	_, err := openPool(t, Options{BaseURL: p.secureURL()}).Dial(context.Background())
-	failed := requireCode(t, CodeTLS, err)
+	failed := failure(t, CodeTLS, err)
 	require.NotContains(t, failed.Error(), "HTTP")
 }
 

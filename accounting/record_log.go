@@ -1,0 +1,80 @@
+package accounting
+
+import (
+	"log/slog"
+	"time"
+)
+
+// LogValue is the record as one log line shows it, under the names of its JSON form.
+// What is absent is left out, as are the attempts and the raw usage, which the API and
+// the ledger have.
+func (r *Record) LogValue() slog.Value {
+	var l logLine
+	l.text("id", r.ID)
+	l.text("outcome", string(r.Outcome))
+	l.text("phase", r.Phase.String())
+	l.text("code", r.Code)
+	l.number("status_downstream", int64(r.StatusDownstream))
+	l.number("status_upstream", int64(r.StatusUpstream))
+	l.text("key", r.Key)
+	l.text("endpoint", r.Endpoint)
+	l.add(slog.Bool("stream", r.Stream))
+	l.text("model_asked", r.ModelAsked)
+	l.text("target", r.Target)
+	l.millis("to_headers_ms", r.ToHeaders)
+	l.millis("to_first_token_ms", r.ToFirstToken)
+	l.millis("total_ms", r.Total)
+	l.add(slog.Int64("chunks", r.Chunks), slog.Int64("bytes_delivered", r.BytesDelivered), slog.Bool("delivered", r.Delivered))
+	l.text("usage_source", string(r.UsageSource))
+	l.usage(r.Usage)
+	l.text("may_bill", r.MayBill)
+	if r.CostNanoUSD != nil {
+		l.add(slog.Int64("cost_nano_usd", *r.CostNanoUSD))
+	}
+	if r.CloseMicros != nil {
+		l.add(slog.Int64("close_us", *r.CloseMicros))
+	}
+	l.number("tool_calls", int64(len(r.ToolCalls)))
+	l.number("bad_events", r.BadEvents)
+	if r.AccountingDegraded {
+		l.add(slog.Bool("accounting_degraded", true))
+	}
+	l.text("upstream_request_id", r.UpstreamRequestID)
+	return slog.GroupValue(l...)
+}
+
+type logLine []slog.Attr
+
+func (l *logLine) add(attrs ...slog.Attr) { *l = append(*l, attrs...) }
+
+func (l *logLine) text(name, value string) {
+	if value != "" {
+		l.add(slog.String(name, value))
+	}
+}
+
+func (l *logLine) number(name string, value int64) {
+	if value != 0 {
+		l.add(slog.Int64(name, value))
+	}
+}
+
+func (l *logLine) millis(name string, d time.Duration) {
+	if d != 0 {
+		l.add(slog.Float64(name, float64(d.Microseconds())/1000))
+	}
+}
+
+func (l *logLine) usage(u Usage) {
+	for _, c := range []struct {
+		name string
+		n    Count
+	}{
+		{"input", u.Input}, {"input_cached", u.InputCached}, {"input_cache_write", u.InputCacheWrite}, {"input_audio", u.InputAudio},
+		{"output", u.Output}, {"output_reasoning", u.OutputReasoning}, {"output_audio", u.OutputAudio},
+	} {
+		if c.n.Known {
+			l.add(slog.Int64(c.name, c.n.N))
+		}
+	}
+}
