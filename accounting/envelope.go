@@ -1,98 +1,76 @@
 package accounting
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/tidwall/gjson"
+)
 
 // envelope holds the members of an event's top level that matter to a meter.
 type envelope struct {
-	kind, id, created, model, choices  span
-	usage, groq, failure, code         span
-	response, item, itemID, outputSlot span
-	delta, arguments, input            span
-	output, status, incomplete         span
-	obfuscation, sequence              span
-	usageMember                        Span // usage with its name and one comma
+	kind, id, created, model, choices  value
+	usage, groq, failure, code         value
+	response, item, itemID, outputSlot value
+	delta, arguments, input            value
+	output, status, incomplete         value
+	obfuscation, sequence              value
 
-	// Nearly every chunk has one choice, which is read on the way. Several are
-	// counted, and read again when the whole text has proved well formed.
-	first choiceMembers
-	count int
+	usageName int // offset of the name of usage
+	count     int // choices that were read
+}
+
+// parse checks the whole text and notes where its members are. It reports
+// whether data is a well-formed JSON object.
+func (v *envelope) parse(data []byte) bool {
+	root, ok := parse(data)
+	if !ok || !root.is('{') {
+		return false
+	}
+	v.read(root)
+	return true
+}
+
+// read notes the members of an object. Of a repeated member the last one
+// counts, as with most parsers.
+func (v *envelope) read(object value) {
+	object.result().ForEach(func(name, member gjson.Result) bool {
+		if to := v.place(name.Str); to != nil {
+			*to = value{member.Raw, member.Index}
+			if to == &v.usage {
+				v.usageName = name.Index
+			}
+		}
+		return true
+	})
 }
 
 // usageSpans tells a null usage from one with numbers in it.
 func (v *envelope) usageSpans(data []byte) (null, object Span) {
 	switch {
-	case isKind(data, v.usage, 'n'):
-		return v.usageMember, Span{}
-	case isKind(data, v.usage, '{'):
-		return Span{}, v.usageMember
+	case v.usage.is('n'):
+		return memberSpan(data, v.usageName, v.usage.span().End), Span{}
+	case v.usage.is('{'):
+		return Span{}, memberSpan(data, v.usageName, v.usage.span().End)
 	}
 	return Span{}, Span{}
 }
 
-// read checks the whole text and notes where its members are. It reports
-// whether data is a well-formed JSON object. Of a repeated member the last one
-// counts, as with most parsers.
-func (v *envelope) read(data []byte) bool {
-	c := cursor{b: data}
-	comma := -1
-	for more := c.open('{', '}'); more; {
-		c.space()
-		start := c.i
-		to := v.member(c.name())
-		var value span
-		if to == &v.choices {
-			value = v.readChoices(&c)
-		} else {
-			value = c.value()
-		}
-		if c.bad {
-			return false
-		}
-		follows := c.space() == ','
-		if to != nil {
-			*to = value
-			if to == &v.usage {
-				v.usageMember = member(value, start, comma, c.i, follows)
-			}
-		}
-		comma = c.i
-		more = c.more('}')
+// memberSpan returns the span to cut so that a member is gone: with the comma
+// behind it, or for the last member with the one in front.
+func memberSpan(data []byte, start, end int) Span {
+	const blank = " \t\r\n"
+	if behind := bytes.TrimLeft(data[end:], blank); behind[0] == ',' {
+		return Span{start, len(data) - len(behind) + 1}
 	}
-	return c.done()
+	if front := bytes.TrimRight(data[:start], blank); front[len(front)-1] == ',' {
+		start = len(front) - 1
+	}
+	return Span{start, end}
 }
 
-// readChoices reads the value of the choices member.
-func (v *envelope) readChoices(c *cursor) span {
-	v.first, v.count = choiceMembers{}, 0
-	if c.space() != '[' {
-		return c.value()
-	}
-	start := c.i
-	for more := c.open('[', ']'); more; more = c.more(']') {
-		if v.count++; v.count == 1 {
-			v.first.read(c)
-		} else {
-			c.value()
-		}
-	}
-	return span{start, c.i}
-}
-
-// member returns the span to cut so that a member is gone: with the comma behind
-// it, or for the last member with the one in front.
-func member(value span, start, comma, behind int, follows bool) Span {
-	switch {
-	case follows:
-		return Span{start, behind + 1}
-	case comma >= 0:
-		return Span{comma, value.end}
-	}
-	return Span{start, value.end}
-}
-
-// member returns the place for the member of the given name, nil if it does not matter.
-func (v *envelope) member(key []byte) *span {
-	switch string(key) {
+// place returns the place for the member of the given name, nil if it does not matter.
+func (v *envelope) place(name string) *value {
+	switch name {
 	case "type":
 		return &v.kind
 	case "id":
@@ -150,23 +128,23 @@ func (m *Meter) observe(name, data []byte) Chunk {
 		return Chunk{Kind: KindUnparsed}
 	}
 	var v envelope
-	if !v.read(data) {
+	if !v.parse(data) {
 		m.bad++
 		return Chunk{Kind: KindUnparsed}
 	}
 	var e effects
 	var chunk Chunk
 	if m.shape == ShapeResponses {
-		chunk = m.responsesEvent(data, &v, &e)
+		chunk = m.responsesEvent(&v, &e)
 	} else {
 		chunk = m.chatChunk(data, &v, &e)
 	}
-	if string(name) == "error" || truthy(data, v.failure) {
-		m.fail(data, v.failure, v.code)
+	if string(name) == "error" || v.failure.truthy() {
+		m.fail(v.failure, v.code)
 		chunk.Kind = KindError
 	}
 	if chunk.Kind == KindContent {
-		e.padding(data, &v)
+		e.padding(&v)
 		m.tmpl.learn(data, chunk, &e, m.toolVersion())
 	}
 	return chunk
@@ -177,26 +155,26 @@ func (m *Meter) observe(name, data []byte) Chunk {
 func (m *Meter) ObserveBody(body []byte) Chunk {
 	m.events++
 	var v envelope
-	if !v.read(body) {
+	if !v.parse(body) {
 		m.bad++
 		return Chunk{Kind: KindUnparsed}
 	}
 	var e effects
 	var chunk Chunk
-	failed := truthy(body, v.failure)
+	failed := v.failure.truthy()
 	if m.shape == ShapeResponses {
-		chunk.Model = m.head(body, &v)
-		m.responseOutput(body, &v, &e, true)
+		chunk.Model = m.head(&v)
+		m.responseOutput(&v, &e, true)
 		m.produced = m.produced || e.produced
-		m.takeUsage(body, v.usage, true)
-		m.ended = m.responseEnd(body, &v)
+		m.takeUsage(v.usage, true)
+		m.ended = m.responseEnd(&v)
 	} else {
 		chunk = m.chatAnswer(body, &v, &e, true)
 		m.final = m.usage.Any()
 		m.ended = !failed
 	}
 	if failed {
-		m.fail(body, v.failure, v.code)
+		m.fail(v.failure, v.code)
 		chunk.Kind = KindError
 	}
 	return chunk
@@ -204,42 +182,39 @@ func (m *Meter) ObserveBody(body []byte) Chunk {
 
 // padding notes the members that only vary: the obfuscation that OpenAI adds
 // against traffic analysis, and the numbering of Responses events.
-func (e *effects) padding(data []byte, v *envelope) {
-	if s, ok := text(data, v.obfuscation); ok {
-		e.vary(s, holeString)
+func (e *effects) padding(v *envelope) {
+	if v.obfuscation.is('"') {
+		e.vary(v.obfuscation.inside(), holeString)
 	}
-	if n, ok := integer(data, v.sequence); ok && n >= 0 && data[v.sequence.start] != '-' {
-		e.vary(v.sequence, holeNumber)
+	if _, ok := v.sequence.integer(); ok && !v.sequence.is('-') {
+		e.vary(v.sequence.span(), holeNumber)
 	}
 }
 
 // head notes what all chunks of a stream have in common and returns the span of the model.
-func (m *Meter) head(data []byte, v *envelope) Span {
+func (m *Meter) head(v *envelope) Span {
 	if m.id == "" {
-		if s, ok := text(data, v.id); ok {
-			m.id = bounded(s.of(data), maxLabel)
-		}
+		m.id = bounded(v.id.text(), maxLabel)
 	}
 	if m.created <= 0 {
-		m.created, _ = integer(data, v.created)
+		m.created, _ = v.created.integer()
 	}
-	s, ok := text(data, v.model)
-	if !ok {
+	if !v.model.is('"') {
 		return Span{}
 	}
 	if m.model == "" {
-		m.model = bounded(s.of(data), maxLabel)
+		m.model = bounded(v.model.text(), maxLabel)
 	}
-	return Span{v.model.start, v.model.end}
+	return v.model.span()
 }
 
 // takeUsage merges a usage object into the numbers so far and keeps it verbatim.
 // It reports whether there was an object.
-func (m *Meter) takeUsage(data []byte, s span, final bool) bool {
-	if !isKind(data, s, '{') {
+func (m *Meter) takeUsage(usage value, final bool) bool {
+	if !usage.is('{') {
 		return false
 	}
-	u, refused := readUsage(data, s)
+	u, refused := readUsage(usage)
 	m.degraded = m.degraded || refused
 	if !u.Any() {
 		return true
@@ -247,8 +222,8 @@ func (m *Meter) takeUsage(data []byte, s span, final bool) bool {
 	m.usage = Merge(m.usage, u)
 	m.final = final
 	m.rawUsage = m.rawUsage[:0]
-	if s.end-s.start <= maxRawUsage {
-		m.rawUsage = append(m.rawUsage, s.of(data)...)
+	if len(usage.raw) <= maxRawUsage {
+		m.rawUsage = append(m.rawUsage, usage.raw...)
 	}
 	return true
 }

@@ -12,9 +12,9 @@ func appendUnescaped(dst, src []byte) []byte {
 
 // appendEscaped appends src as the inside of a JSON string, so that it can be
 // joined with fragments that were received in that form.
-func appendEscaped(dst, src []byte) []byte {
+func appendEscaped(dst []byte, src string) []byte {
 	const hex = "0123456789abcdef"
-	for _, ch := range src {
+	for _, ch := range []byte(src) {
 		switch {
 		case ch == '"' || ch == '\\':
 			dst = append(dst, '\\', ch)

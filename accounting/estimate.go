@@ -35,8 +35,6 @@ func (e *Estimator) Text(model, text string) int64 {
 
 // outputCallOverhead is what a tool call takes in a model's own notation on top
 // of its name and its arguments, the middle of what OpenAI's models report.
-// OutputText does not tell calls apart, so it is added once; parallel calls are
-// estimated some ten tokens too low for each further one.
 const outputCallOverhead = 10
 
 // Output returns the tokens of the answer seen so far: text, reasoning,
@@ -50,7 +48,7 @@ func (e *Estimator) Output(model string, text OutputText) int64 {
 // output returns the tokens of the whole answer and of its reasoning.
 func (e *Estimator) output(model string, text OutputText) (total, reasoning int64) {
 	kept := int64(len(text.Content) + len(text.Reasoning) + len(text.Refusal) + len(text.Tools))
-	if kept == 0 && text.TotalBytes <= 0 {
+	if kept == 0 && text.TotalBytes <= 0 && text.Calls == 0 {
 		return 0, 0
 	}
 	c := e.counter(model)
@@ -68,9 +66,7 @@ func (e *Estimator) output(model string, text OutputText) (total, reasoning int6
 		reasoning += scaleUp(reasoning, missing, kept)
 		total += scaleUp(total, missing, kept)
 	}
-	if len(text.Tools) > 0 {
-		total += outputCallOverhead
-	}
+	total += int64(text.Calls) * outputCallOverhead
 	return total, min(reasoning, total)
 }
 

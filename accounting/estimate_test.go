@@ -20,7 +20,8 @@ func TestOutputCountsTextReasoningRefusalAndTools(t *testing.T) {
 	f(OutputText{Reasoning: []byte("hello world"), TotalBytes: 11}, 2)
 	f(OutputText{Refusal: []byte("hello world"), TotalBytes: 11}, 2)
 	f(OutputText{Content: []byte("hello world"), Reasoning: []byte("hello world"), TotalBytes: 22}, 4)
-	f(OutputText{Tools: []byte("hello world"), TotalBytes: 11}, 2+outputCallOverhead)
+	f(OutputText{Tools: []byte("hello world"), TotalBytes: 11, Calls: 1}, 2+outputCallOverhead)
+	f(OutputText{Tools: []byte("hello world"), TotalBytes: 11, Calls: 3}, 2+3*outputCallOverhead)
 }
 
 func TestTruncatedOutputIsExtrapolatedByBytes(t *testing.T) {

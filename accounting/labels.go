@@ -30,6 +30,15 @@ func label(name string, known func(string) bool) string {
 	return name
 }
 
+// keyLabel tells requests without a key, where none is asked for, from those of a key
+// that is no longer configured.
+func keyLabel(alias string, known func(string) bool) string {
+	if alias == "" {
+		return "none"
+	}
+	return label(alias, known)
+}
+
 func outcomeLabel(o Outcome) string {
 	if o.Valid() {
 		return string(o)

@@ -119,14 +119,14 @@ func (m *Meter) Observe(name, data []byte) Chunk {
 	var f fit
 	if string(name) != "error" && m.tmpl.match(data, &f) &&
 		(m.tmpl.sink != sinkTool || m.tmpl.version == m.toolVersion()) {
-		m.append(m.tmpl.sink, m.tmpl.call, f.text.of(data))
+		m.append(m.tmpl.sink, m.tmpl.call, view(data[f.text.Start:f.text.End]))
 		return m.tmpl.chunk(&f)
 	}
 	return m.observe(name, data)
 }
 
 // append adds a fragment of output, which makes a usage seen before it a running one.
-func (m *Meter) append(to sink, call int, fragment []byte) {
+func (m *Meter) append(to sink, call int, fragment string) {
 	m.final = false
 	m.produced = true
 	if to == sinkTool {
@@ -289,6 +289,7 @@ func (m *Meter) Text() OutputText {
 	room := maxText - m.texts.bytes
 	tools := slices.Clone(m.texts.kept[sinkServerTool])
 	if m.tools != nil {
+		t.Calls = len(m.tools.calls)
 		t.Truncated = t.Truncated || m.tools.gaveUp
 		for i := range m.tools.calls {
 			c := &m.tools.calls[i]
@@ -297,7 +298,7 @@ func (m *Meter) Text() OutputText {
 				t.Truncated = true
 				continue
 			}
-			tools = append(appendEscaped(tools, []byte(c.name)), c.args...)
+			tools = append(appendEscaped(tools, c.name), c.args...)
 		}
 	}
 	t.Tools = tools

@@ -128,7 +128,7 @@ func (m *Metrics) Exchange(r *Record, overhead time.Duration) {
 	provider := label(r.Provider, m.known.Providers)
 	model := label(r.ModelAsked, m.known.Models)
 	m.requests.add(1, provider, model, outcomeLabel(r.Outcome), statusLabel(r))
-	m.keys.WithLabelValues(m.keyNames.admit(label(r.Key, m.known.Keys))).Inc()
+	m.keys.WithLabelValues(m.keyNames.admit(keyLabel(r.Key, m.known.Keys))).Inc()
 	m.addTokens(provider, model, r)
 	if r.CostNanoUSD != nil && *r.CostNanoUSD >= 0 {
 		m.cost.add(float64(*r.CostNanoUSD)/1e9, provider, model)

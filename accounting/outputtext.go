@@ -10,6 +10,8 @@ type OutputText struct {
 	// Tools holds names and arguments of tool calls, one after the other, and
 	// what the model wrote for tools that the provider runs itself.
 	Tools []byte
+	// Calls is the number of tool calls that Tools is about.
+	Calls int
 	// Truncated says that more arrived than was kept.
 	Truncated bool
 	// TotalBytes is the size of everything that arrived, kept or not.
@@ -40,7 +42,7 @@ type texts struct {
 	truncated bool
 }
 
-func (t *texts) add(to sink, fragment []byte) {
+func (t *texts) add(to sink, fragment string) {
 	t.arrived[to] += int64(len(fragment))
 	if t.truncated || t.bytes+len(fragment) > maxText {
 		// A later, smaller fragment must not close the gap.
@@ -52,7 +54,7 @@ func (t *texts) add(to sink, fragment []byte) {
 }
 
 // appendDoubling is append with a predictable growth: 128 bytes first, then twice as much.
-func appendDoubling(dst, src []byte) []byte {
+func appendDoubling(dst []byte, src string) []byte {
 	if need := len(dst) + len(src); need > cap(dst) {
 		grown := make([]byte, len(dst), max(128, 2*cap(dst), need))
 		copy(grown, dst)

@@ -70,8 +70,13 @@ func (l *logLine) usage(u Usage) {
 		name string
 		n    Count
 	}{
-		{"input", u.Input}, {"input_cached", u.InputCached}, {"input_cache_write", u.InputCacheWrite}, {"input_audio", u.InputAudio},
-		{"output", u.Output}, {"output_reasoning", u.OutputReasoning}, {"output_audio", u.OutputAudio},
+		{"input", u.Input},
+		{"input_cached", u.InputCached},
+		{"input_cache_write", u.InputCacheWrite},
+		{"input_audio", u.InputAudio},
+		{"output", u.Output},
+		{"output_reasoning", u.OutputReasoning},
+		{"output_audio", u.OutputAudio},
 	} {
 		if c.n.Known {
 			l.add(slog.Int64(c.name, c.n.N))

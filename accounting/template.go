@@ -16,7 +16,7 @@ const (
 )
 
 type hole struct {
-	at   span
+	at   Span
 	kind holeKind
 }
 
@@ -33,7 +33,7 @@ type effects struct {
 }
 
 // text notes a fragment that was added to a sink.
-func (e *effects) text(at span, to sink) {
+func (e *effects) text(at Span, to sink) {
 	e.texts++
 	e.sink = to
 	e.produced = true
@@ -41,18 +41,24 @@ func (e *effects) text(at span, to sink) {
 }
 
 // vary notes a value that differs from chunk to chunk. at is the inside of the string, or the number.
-func (e *effects) vary(at span, kind holeKind) {
+func (e *effects) vary(at Span, kind holeKind) {
 	if e.n == maxHoles {
 		e.spoiled = true
 		return
 	}
 	i := e.n
-	for i > 0 && e.holes[i-1].at.start > at.start {
+	for i > 0 && e.holes[i-1].at.Start > at.Start {
 		e.holes[i] = e.holes[i-1]
 		i--
 	}
 	e.holes[i] = hole{at, kind}
 	e.n++
+}
+
+// gap is the place of a hole in the frame of a template.
+type gap struct {
+	at   int
+	kind holeKind
 }
 
 // template recognises chunks that equal an earlier one in all bytes but those
@@ -61,8 +67,7 @@ func (e *effects) vary(at span, kind holeKind) {
 // nothing of it needs to be parsed again.
 type template struct {
 	frame   []byte // the chunk without its holes
-	cut     [maxHoles]int
-	kind    [maxHoles]holeKind
+	gaps    [maxHoles]gap
 	n       int // 0: no template
 	sink    sink
 	call    int
@@ -74,7 +79,7 @@ type template struct {
 
 // fit says where the holes of a recognised chunk are.
 type fit struct {
-	text  span
+	text  Span
 	shift [maxHoles]int // what to add to frame offsets behind each hole
 }
 
@@ -87,10 +92,10 @@ func (t *template) learn(data []byte, chunk Chunk, e *effects, version uint32) {
 	*t = template{n: e.n, sink: e.sink, call: e.call, version: version}
 	t.model, t.nullUsage = chunk.Model, chunk.NullUsage
 	for i, h := range e.holes[:e.n] {
-		frame = append(frame, data[from:h.at.start]...)
-		from = h.at.end
-		t.cut[i], t.kind[i] = len(frame), h.kind
-		removed += h.at.end - h.at.start
+		frame = append(frame, data[from:h.at.Start]...)
+		from = h.at.End
+		t.gaps[i] = gap{len(frame), h.kind}
+		removed += h.at.End - h.at.Start
 		t.moveSpan(&t.model, &t.modelHoles, chunk.Model, h.at, removed)
 		t.moveSpan(&t.nullUsage, &t.nullUsageHoles, chunk.NullUsage, h.at, removed)
 	}
@@ -101,8 +106,8 @@ func (t *template) learn(data []byte, chunk Chunk, e *effects, version uint32) {
 }
 
 // moveSpan turns an offset of the chunk into one of the frame, for a hole in front of it.
-func (t *template) moveSpan(to *Span, holes *int, original Span, hole span, removed int) {
-	if original.Start < hole.end {
+func (t *template) moveSpan(to *Span, holes *int, original Span, hole Span, removed int) {
+	if original.Start < hole.End {
 		return
 	}
 	*holes++
@@ -114,14 +119,13 @@ func (t *template) match(data []byte, f *fit) bool {
 	if t.n == 0 || len(data) < len(t.frame) {
 		return false
 	}
-	at, from := 0, 0
-	for i := range t.n {
-		to := t.cut[i]
-		start := at + to - from
-		if start > len(data) || string(data[at:start]) != string(t.frame[from:to]) {
+	at, from := 0, 0 // what is compared already, of data and of the frame
+	for i, g := range t.gaps[:t.n] {
+		start := at + g.at - from
+		if start > len(data) || string(data[at:start]) != string(t.frame[from:g.at]) {
 			return false
 		}
-		if t.kind[i] == holeNumber {
+		if g.kind == holeNumber {
 			at = numberEnd(data, start)
 		} else {
 			at = stringEnd(data, start)
@@ -129,13 +133,13 @@ func (t *template) match(data []byte, f *fit) bool {
 		if at < 0 {
 			return false
 		}
-		if t.kind[i] == holeText {
-			f.text = span{start, at}
+		if g.kind == holeText {
+			f.text = Span{start, at}
 		}
-		f.shift[i] = at - to
-		from = to
+		f.shift[i] = at - g.at
+		from = g.at
 	}
-	return f.text.present() && string(data[at:]) == string(t.frame[from:])
+	return f.text.End > f.text.Start && string(data[at:]) == string(t.frame[from:])
 }
 
 // numberEnd returns the offset behind the digits at b[i], -1 if they are no whole JSON number.
@@ -165,4 +169,50 @@ func (f *fit) moved(s Span, holes int) Span {
 		s.End += f.shift[holes-1]
 	}
 	return s
+}
+
+// stringEnd returns the offset of the quote that closes a JSON string whose
+// first byte behind the opening quote is b[i], or -1 if there is none or the
+// string has a control character or an escape in it that RFC 8259 section 7 forbids.
+func stringEnd(b []byte, i int) int {
+	for i < len(b) {
+		ch := b[i]
+		switch {
+		case !stringStop[ch]:
+			i++
+		case ch == '"':
+			return i
+		default:
+			if i = escapeEnd(b, i); i < 0 {
+				return -1
+			}
+		}
+	}
+	return -1
+}
+
+// stringStop marks the bytes that end the plain part of a JSON string: the
+// quote, the backslash, and the control characters RFC 8259 section 7 forbids.
+var stringStop = func() (t [256]bool) {
+	for i := range 0x20 {
+		t[i] = true
+	}
+	t['"'], t['\\'] = true, true
+	return t
+}()
+
+// escapeEnd returns the offset behind the escape sequence at b[i], -1 if it is none.
+func escapeEnd(b []byte, i int) int {
+	if b[i] != '\\' || i+1 == len(b) {
+		return -1
+	}
+	switch b[i+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 2
+	case 'u':
+		if _, ok := hex4(b[i:]); ok {
+			return i + 6
+		}
+	}
+	return -1
 }

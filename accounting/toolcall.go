@@ -1,6 +1,9 @@
 package accounting
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // ToolCall is one tool call put together from the deltas of a stream.
 type ToolCall struct {
@@ -57,15 +60,15 @@ type toolDelta struct {
 	choice  int64
 	wire    int64
 	hasWire bool
-	id      []byte
-	name    []byte
-	args    []byte // escaped
-	rawArgs []byte // arguments given as a JSON value instead of a string
+	id      string
+	name    string
+	args    string // escaped
+	rawArgs string // arguments given as a JSON value instead of a string
 	free    bool
 }
 
 func (d *toolDelta) empty() bool {
-	return len(d.id) == 0 && len(d.name) == 0 && len(d.args) == 0 && len(d.rawArgs) == 0
+	return d.id == "" && d.name == "" && d.args == "" && d.rawArgs == ""
 }
 
 // toolTable holds the calls of one exchange, in order of appearance.
@@ -86,11 +89,11 @@ func (t *toolTable) add(d *toolDelta) (k int, fresh bool) {
 		return -1, true
 	}
 	call := &t.calls[k]
-	if call.id == "" && len(d.id) > 0 {
+	if call.id == "" && d.id != "" {
 		call.id = bounded(d.id, maxToolLabel)
 		t.version++
 	}
-	if call.name == "" && len(d.name) > 0 {
+	if call.name == "" && d.name != "" {
 		call.name = bounded(d.name, maxToolLabel)
 		t.version++
 	}
@@ -99,8 +102,8 @@ func (t *toolTable) add(d *toolDelta) (k int, fresh bool) {
 		t.version++
 	}
 	t.appendArguments(k, d.args)
-	if len(d.rawArgs) > 0 {
-		t.appendArguments(k, appendEscaped(nil, d.rawArgs))
+	if d.rawArgs != "" {
+		t.appendArguments(k, view(appendEscaped(nil, d.rawArgs)))
 		return k, true
 	}
 	return k, t.version != before
@@ -115,16 +118,16 @@ func (t *toolTable) route(d *toolDelta) int {
 	}
 	last := t.find(func(c *pendingCall) bool { return c.choice == d.choice })
 	switch {
-	case len(d.id) > 0:
+	case d.id != "":
 		if k := t.findID(d, func(*pendingCall) bool { return true }); k >= 0 {
 			return k
 		}
 	case t.lost:
-		if len(d.name) == 0 {
+		if d.name == "" {
 			t.gaveUp = true
 			return -1
 		}
-	case last >= 0 && (len(d.name) == 0 || t.calls[last].name == ""):
+	case last >= 0 && (d.name == "" || t.calls[last].name == ""):
 		return last
 	}
 	return t.open(d)
@@ -136,7 +139,7 @@ func (t *toolTable) routeByNumber(d *toolDelta) int {
 		return t.open(d)
 	}
 	known := t.calls[k].id
-	if len(d.id) == 0 || known == "" || sameText(known, d.id) {
+	if d.id == "" || known == "" || sameText(known, d.id) {
 		return k
 	}
 	if other := t.findID(d, func(c *pendingCall) bool { return c.wire == d.wire }); other >= 0 {
@@ -197,8 +200,8 @@ func (t *toolTable) open(d *toolDelta) int {
 	return len(t.calls) - 1
 }
 
-func (t *toolTable) appendArguments(k int, escaped []byte) {
-	if len(escaped) == 0 {
+func (t *toolTable) appendArguments(k int, escaped string) {
+	if escaped == "" {
 		return
 	}
 	call := &t.calls[k]
@@ -212,9 +215,9 @@ func (t *toolTable) appendArguments(k int, escaped []byte) {
 }
 
 // replaceArguments sets the arguments to their final text, which some events repeat as a whole.
-func (t *toolTable) replaceArguments(k int, escaped []byte) {
+func (t *toolTable) replaceArguments(k int, escaped string) {
 	call := &t.calls[k]
-	if call.cut || bytes.Equal(call.args, escaped) || len(escaped) == 0 {
+	if call.cut || escaped == "" || string(call.args) == escaped {
 		return
 	}
 	t.bytes -= len(call.args)
@@ -243,19 +246,23 @@ func wholeArguments(args []byte) bool {
 	if len(bytes.TrimSpace(args)) == 0 {
 		return true
 	}
-	c := cursor{b: args}
-	c.value()
-	return c.done()
+	return wellFormed(args)
 }
 
 // bounded copies the inside of a JSON string, decoded and cut to a limit.
-func bounded(escaped []byte, limit int) string {
-	b := decodedKey(escaped)
-	return string(b[:min(len(b), limit)])
+func bounded(escaped string, limit int) string {
+	return strings.Clone(decodedLabel(escaped, limit))
 }
 
 // sameText compares a kept label with the inside of a JSON string.
-func sameText(kept string, escaped []byte) bool {
-	b := decodedKey(escaped)
-	return kept == string(b[:min(len(b), maxToolLabel)])
+func sameText(kept, escaped string) bool {
+	return kept == decodedLabel(escaped, maxToolLabel)
+}
+
+// decodedLabel copies only what holds an escape.
+func decodedLabel(escaped string, limit int) string {
+	if strings.IndexByte(escaped, '\\') >= 0 {
+		escaped = string(appendUnescaped(nil, []byte(escaped)))
+	}
+	return escaped[:min(len(escaped), limit)]
 }

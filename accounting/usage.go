@@ -1,9 +1,9 @@
 package accounting
 
 import (
-	"bytes"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Count is a number of tokens that may be absent. Absent is not zero: a
@@ -101,12 +101,11 @@ const maxCount = 1 << 40
 // rest is still returned. ok is also false when raw is not a JSON object or has
 // no count at all.
 func ParseUsage(raw []byte) (u Usage, ok bool) {
-	c := cursor{b: raw}
-	s := c.value()
-	if !c.done() {
+	root, ok := parse(raw)
+	if !ok {
 		return Usage{}, false
 	}
-	u, refused := readUsage(raw, s)
+	u, refused := readUsage(root)
 	return u, !refused && u.Any()
 }
 
@@ -127,7 +126,6 @@ func Merge(prev, next Usage) Usage {
 // usageReader collects the members of one usage object. Several names exist for
 // the same count; the first of each list in its preferred order wins.
 type usageReader struct {
-	b       []byte
 	refused bool
 
 	prompt, input                    Count
@@ -140,27 +138,18 @@ type usageReader struct {
 	reasoningDetail, reasoningTokens Count
 }
 
-// readUsage reads the usage object at s of b. refused reports a count that was
-// present but not believable.
-func readUsage(b []byte, s span) (u Usage, refused bool) {
-	if !isKind(b, s, '{') {
-		return Usage{}, false
-	}
-	r := usageReader{b: b}
-	c := cursor{b: b[:s.end], i: s.start}
-	for more := c.open('{', '}'); more; more = c.more('}') {
-		key := c.name()
-		v := c.value()
-		if c.bad {
-			break
-		}
-		r.member(key, v)
+// readUsage reads a usage object. refused reports a count that was present but
+// not believable.
+func readUsage(usage value) (u Usage, refused bool) {
+	var r usageReader
+	for name, v := range usage.members {
+		r.member(name, v)
 	}
 	return r.usage(), r.refused
 }
 
-func (r *usageReader) member(key []byte, v span) {
-	switch string(key) {
+func (r *usageReader) member(name string, v value) {
+	switch name {
 	case "prompt_tokens":
 		r.count(&r.prompt, v)
 	case "input_tokens":
@@ -182,20 +171,14 @@ func (r *usageReader) member(key []byte, v span) {
 	case "reasoning_tokens":
 		r.count(&r.reasoningTokens, v)
 	case "prompt_tokens_details", "input_tokens_details", "input_token_details":
-		r.details(v, r.inputDetail)
+		v.members(r.inputDetail)
 	case "completion_tokens_details", "output_tokens_details", "output_token_details":
-		r.details(v, r.outputDetail)
+		v.members(r.outputDetail)
 	}
 }
 
-func (r *usageReader) details(s span, visit func(key []byte, v span)) {
-	if isKind(r.b, s, '{') {
-		object(r.b, s, visit)
-	}
-}
-
-func (r *usageReader) inputDetail(key []byte, v span) {
-	switch string(key) {
+func (r *usageReader) inputDetail(name string, v value) bool {
+	switch name {
 	case "cached_tokens":
 		r.count(&r.cachedDetail, v)
 	case "cache_write_tokens":
@@ -203,25 +186,26 @@ func (r *usageReader) inputDetail(key []byte, v span) {
 	case "audio_tokens":
 		r.count(&r.inputAudio, v)
 	}
+	return true
 }
 
-func (r *usageReader) outputDetail(key []byte, v span) {
-	switch string(key) {
+func (r *usageReader) outputDetail(name string, v value) bool {
+	switch name {
 	case "reasoning_tokens":
 		r.count(&r.reasoningDetail, v)
 	case "audio_tokens":
 		r.count(&r.outputAudio, v)
 	}
+	return true
 }
 
 // count stores the number at v. null leaves the count as it is, because some
 // servers send null while a number is not known yet.
-func (r *usageReader) count(to *Count, v span) {
-	raw := v.of(r.b)
-	if raw[0] == 'n' {
+func (r *usageReader) count(to *Count, v value) {
+	if v.is('n') {
 		return
 	}
-	n, ok := wholeTokens(raw)
+	n, ok := wholeTokens(v)
 	if !ok {
 		r.refused = true
 		return
@@ -231,14 +215,14 @@ func (r *usageReader) count(to *Count, v span) {
 
 // wholeTokens reads a JSON number as a believable token count. 12.0 and 1e3 are
 // whole numbers to JSON, so they are taken.
-func wholeTokens(raw []byte) (int64, bool) {
-	if n, ok := integer(raw, span{0, len(raw)}); ok {
+func wholeTokens(v value) (int64, bool) {
+	if n, ok := v.integer(); ok {
 		return n, n >= 0 && n <= maxCount
 	}
-	if raw[0] == '"' || !bytes.ContainsAny(raw, ".eE") {
+	if v.is('"') || !strings.ContainsAny(v.raw, ".eE") {
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(string(raw), 64)
+	f, err := strconv.ParseFloat(v.raw, 64)
 	if err != nil || f != math.Trunc(f) || f < 0 || f > maxCount {
 		return 0, false
 	}
