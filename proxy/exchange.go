@@ -96,9 +96,6 @@ var longAgo = time.Unix(1, 0)
 // to a client who left or stalled is freed at once.
 func (x *exchange) onEnd(e ending) {
 	x.decidedIn.Store(x.phase.Load())
-	if x.down == nil {
-		return
-	}
 	var deadline time.Time
 	switch e.outcome {
 	case accounting.OutcomeClientGone, accounting.OutcomeClientStalled:
@@ -121,9 +118,9 @@ func (x *exchange) clientLeft(g downstream.Gone) {
 // run takes the exchange through all its phases. It owns down until it resumes
 // or closes it, and ends with the exchange handed over for its record.
 func (x *exchange) run(down *downstream.Conn) {
-	x.down = down
-	x.client.conn = down
-	x.valve.onEnd = x.onEnd
+	if e, over := x.valve.ended(); over {
+		x.onEnd(e) // its deadline was set while the connection was not the exchange's
+	}
 	down.Watch(x.clientLeft)
 	x.timer.start(x)
 
@@ -159,22 +156,37 @@ func (x *exchange) releaseClient() {
 	}
 }
 
-// contained keeps a panic inside the exchange: it ends as an internal error
-// with its upstream closed, and the process lives on. The stack goes to the log
-// without the panic's value, which may quote a prompt.
+// contained keeps a panic of the pump inside the exchange: it ends as an internal
+// error with its upstream closed, and the process lives on.
 func (x *exchange) contained(stage func()) {
 	defer func() {
 		if recover() == nil {
 			return
 		}
-		x.srv.log.Error("panic in an exchange", "id", x.id, "stack", string(debug.Stack()))
-		x.fail(accounting.OutcomeInternal, translate.CodeInternal)
+		x.panicked()
 		x.client.whole = false
 		if x.conn != nil {
 			x.conn.Close()
 		}
 	}()
 	stage()
+}
+
+// aside is contained for the goroutines beside the pump. They leave the client to it.
+func (x *exchange) aside(work func()) {
+	defer func() {
+		if recover() != nil {
+			x.panicked()
+		}
+	}()
+	work()
+}
+
+// panicked ends the exchange after a panic. The stack goes to the log without the
+// panic's value, which may quote a prompt.
+func (x *exchange) panicked() {
+	x.srv.log.Error("panic in an exchange", "id", x.id, "stack", string(debug.Stack()))
+	x.fail(accounting.OutcomeInternal, translate.CodeInternal)
 }
 
 // serve makes the upstream call and forwards its answer. When it returns, the
@@ -231,9 +243,7 @@ const inlineBody = 64 << 10
 func (x *exchange) send() bool {
 	x.enter(accounting.PhaseSending)
 	if len(x.body) > inlineBody {
-		x.sending = startSender(x.conn, x.head, x.body, func() {
-			x.phase.CompareAndSwap(uint32(accounting.PhaseSending), uint32(accounting.PhaseAwaitHeaders))
-		})
+		x.sending = x.startSender()
 		x.head, x.body = nil, nil
 		return true
 	}

@@ -119,10 +119,6 @@ func (s *Server) proxy(c call) {
 		s.refuse(c.rc, c.id, translate.NewError(translate.CodeMethodNotAllowed))
 		return
 	}
-	if s.draining.Load() {
-		s.refuse(c.rc, c.id, translate.NewError(translate.CodeShuttingDown))
-		return
-	}
 	x, err := s.newExchange(c, endpoint)
 	if err != nil {
 		s.refuse(c.rc, c.id, err)
@@ -132,12 +128,25 @@ func (s *Server) proxy(c call) {
 		x.id = newRequestID()
 		s.running.add(x)
 	}
+	detached := false
+	defer func() {
+		if !detached { // refused now, or a panic: there will be no exchange
+			s.running.remove(x)
+			close(x.recorded)
+		}
+	}()
+	// Asked only now, so that a shutdown either waits for this exchange or is seen.
+	if s.draining.Load() {
+		s.refuse(c.rc, c.id, translate.NewError(translate.CodeShuttingDown))
+		return
+	}
 	x.head = requestHead{
 		client: &c.rc.Request.Header, to: x.target.provider, method: x.method, id: x.id,
 		path: "/" + c.path + query(c.rc), passCredential: s.keys.open() && x.target.provider.APIKey == "", bodySize: len(x.body),
 	}.append(make([]byte, 0, 1<<10))
 	x.overhead = time.Since(x.start)
-	downstream.FromContext(c.rc).Detach(c.rc, x.run)
+	x.down.Detach(c.rc, x.run)
+	detached = true
 }
 
 // query returns the query of a request with its question mark. The HTTP reader in
@@ -157,7 +166,10 @@ func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *t
 		srv: s, id: c.id, owner: c.caller.alias, endpoint: endpoint, shape: shapeOf(endpoint),
 		method: c.method(), start: c.rc.Time(), recorded: make(chan struct{}),
 	}
-	x.client.http11 = c.rc.Request.Header.IsHTTP11()
+	// The connection must be known before anyone else can end the exchange.
+	x.down = downstream.FromContext(c.rc)
+	x.valve.onEnd = x.onEnd
+	x.client.conn, x.client.http11 = x.down, c.rc.Request.Header.IsHTTP11()
 	x.meter.Reset(x.shape)
 
 	body := c.rc.Request.SwapBody(nil)

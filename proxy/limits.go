@@ -32,7 +32,7 @@ type limits struct {
 const never = int64(math.MaxInt64)
 
 func (l *limits) start(x *exchange) {
-	l.timer = time.AfterFunc(time.Hour, func() { x.tick() })
+	l.timer = time.AfterFunc(time.Hour, func() { x.aside(x.tick) })
 	x.tick()
 }
 
@@ -63,15 +63,23 @@ func (x *exchange) checkTotal(now int64) int64 {
 // not its fault.
 func (x *exchange) checkUpstream(now int64) int64 {
 	t := x.srv.cfg.Timeouts
+	idle := never
+	if t.Idle > 0 {
+		idle = now + int64(t.Idle)
+	}
 	if p := x.phaseNow(); p < accounting.PhaseStreaming {
-		return x.due(now, x.timer.attemptAt.Load(), int64(t.FirstToken))
+		from := x.timer.attemptAt.Load()
+		if from == 0 { // the call has not begun
+			from = now
+		}
+		return min(idle, x.due(now, from, int64(t.FirstToken)))
 	}
 	if t.Idle == 0 {
 		return never
 	}
 	if x.timer.writingSince.Load() != 0 {
 		x.timer.slowWrite.Store(true)
-		return now + int64(t.Idle)
+		return idle
 	}
 	return x.due(now, max(x.timer.upstreamAt.Load(), x.timer.downstreamAt.Load()), int64(t.Idle))
 }

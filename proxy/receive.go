@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+	"github.com/valyala/fasthttp"
+
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/translate"
@@ -164,20 +167,34 @@ func (x *exchange) forwardWhole(body bodyReader) {
 	case err != nil:
 		x.failUpstream(err)
 		return
+	case x.endsWithConnection() && !gjson.ValidBytes(all):
+		x.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
+		return
 	}
 	x.enter(accounting.PhaseTail)
 	if len(all) > 0 {
 		x.firstAt = time.Since(x.start)
 	}
-	x.meter.ObserveBody(all)
+	end := ending{outcome: accounting.OutcomeCompleted}
+	if x.meter.ObserveBody(all).Kind == accounting.KindError && x.shape != accounting.ShapeGeneric {
+		// A provider that puts its failure under a good status has failed all the same.
+		end = ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()}
+	}
 	x.live.chunks.Store(1)
 	if public := x.publicName(); public != "" {
 		all = translate.RewriteAnswer(make([]byte, 0, len(all)+len(public)), all, public)
 	}
-	if !x.complete() {
+	if !x.valve.settle(end) {
 		return
 	}
 	_ = x.respond(x.answer.Status, appendKept(nil, &x.answer), all)
+}
+
+// endsWithConnection tells whether nothing but the end of the connection says where
+// the body ends, so that a cut one looks like a whole one.
+func (x *exchange) endsWithConnection() bool {
+	h := &x.answer
+	return !h.Chunked && h.ContentLength < 0 && h.Status != fasthttp.StatusNoContent && x.method != fasthttp.MethodHead
 }
 
 // forwardError forwards a provider's error status. The body stays as it is where

@@ -1,8 +1,6 @@
 package proxy
 
-import (
-	"github.com/sluicehq/sluice/proxy/upstream"
-)
+import "github.com/sluicehq/sluice/accounting"
 
 // sender writes a large request beside the goroutine that waits for the answer.
 // It ends when everything is written or the connection is closed.
@@ -11,16 +9,19 @@ type sender struct {
 	err  error // valid after done
 }
 
-func startSender(conn *upstream.Conn, head, body []byte, sent func()) *sender {
+func (x *exchange) startSender() *sender {
 	s := &sender{done: make(chan struct{})}
+	conn, head, body := x.conn, x.head, x.body
 	go func() {
 		defer close(s.done)
-		if _, s.err = conn.Write(head); s.err != nil {
-			return
-		}
-		if _, s.err = conn.Write(body); s.err == nil {
-			sent()
-		}
+		x.aside(func() {
+			if _, s.err = conn.Write(head); s.err != nil {
+				return
+			}
+			if _, s.err = conn.Write(body); s.err == nil {
+				x.phase.CompareAndSwap(uint32(accounting.PhaseSending), uint32(accounting.PhaseAwaitHeaders))
+			}
+		})
 	}()
 	return s
 }

@@ -18,6 +18,7 @@ import (
 // relay is the state of a forwarded event stream between two reads.
 type relay struct {
 	scan sse.Scanner
+	body bodyReader
 	// editing: something inside the events has to change before they leave.
 	editing bool
 	public  string // model name to put in, empty for none
@@ -27,6 +28,7 @@ type relay struct {
 	// oversize: the event under way is larger than what is held of one, so its
 	// bytes leave as they come.
 	oversize bool
+	lastOne  bool // the oversized event is the one that ends its stream
 	broken   bool // bytes of an unfinished event have reached the client
 	failed   bool // the provider's own error event has been forwarded
 	ended    bool // the end of the stream has been dealt with
@@ -69,6 +71,7 @@ func (w *batch) add(ev *sse.Event) {
 
 // forwardStream forwards an event stream until it ends, one way or another.
 func (x *exchange) forwardStream(body bodyReader) {
+	x.relay.body = body
 	x.relay.scan.MaxEvent = maxHeld
 	x.relay.public = x.publicName()
 	if x.request != nil {
@@ -108,7 +111,7 @@ func (x *exchange) relayBytes(b []byte) {
 		if len(pending) > 0 && x.forwardCopy(pending) != nil {
 			return
 		}
-		r.oversize, r.broken = true, true
+		r.oversize, r.broken, r.lastOne = true, true, x.endsResponse(pending)
 	}
 	r.scan.Feed(b)
 	work := takeBatch()
@@ -134,6 +137,12 @@ func (x *exchange) relayVerbatim(b []byte, work *batch, straddles bool) {
 			r.oversize, r.broken = false, false
 			x.meter.ObserveOversized()
 			whole = ev.End
+			if r.lastOne {
+				if x.forwardEvents(b[:whole], sent, work) == nil {
+					x.finishResponse(nil)
+				}
+				return
+			}
 		case x.mayEndStream(&ev):
 			if x.forwardEvents(b[:whole], sent, work) != nil {
 				return
@@ -220,6 +229,12 @@ func (x *exchange) relayEdited(b []byte, work *batch) {
 			x.meter.ObserveOversized()
 			work.out = append(work.out, b[sent:ev.End]...)
 			sent = ev.End
+			if r.lastOne {
+				if x.flush(work) == nil {
+					x.finishResponse(nil)
+				}
+				return
+			}
 			continue
 		}
 		sent = ev.End
@@ -230,7 +245,7 @@ func (x *exchange) relayEdited(b []byte, work *batch) {
 		chunk := x.meter.Observe(ev.Name, ev.Data)
 		x.noteToken()
 		if chunk.Kind == accounting.KindDone || chunk.Kind == accounting.KindError {
-			if x.flush(work) != nil || x.endsStream(chunk.Kind, ev.Raw) {
+			if x.flush(work) != nil || x.endsStream(chunk.Kind, r.lastEvent(&ev, chunk)) {
 				return
 			}
 		}
@@ -287,6 +302,15 @@ func (r *relay) appendEdited(dst []byte, ev *sse.Event, chunk accounting.Chunk) 
 	return append(dst, ev.Raw[at+len(ev.Data):]...)
 }
 
+// lastEvent is an event that ends the stream as the client gets to see it: errors are
+// the provider's own words and stay as they are.
+func (r *relay) lastEvent(ev *sse.Event, chunk accounting.Chunk) []byte {
+	if chunk.Kind == accounting.KindError {
+		return ev.Raw
+	}
+	return r.appendEdited(nil, ev, chunk)
+}
+
 // observe counts one event.
 func (x *exchange) observe(name, data []byte) accounting.ChunkKind {
 	if data == nil { // a comment
@@ -311,7 +335,11 @@ func (x *exchange) endsStream(kind accounting.ChunkKind, raw []byte) bool {
 	switch kind {
 	case accounting.KindDone:
 		x.enter(accounting.PhaseTail)
-		x.finishStream(raw)
+		if x.meter.SawDone() {
+			x.finishStream(raw)
+		} else {
+			x.finishResponse(raw)
+		}
 		return true
 	case accounting.KindError:
 		// The provider's own words reach the client; the ending that follows is
@@ -379,7 +407,7 @@ func (x *exchange) flushLast() bool {
 	chunk := x.meter.Observe(ev.Name, ev.Data)
 	x.noteToken()
 	ev.Raw = append(bytes.TrimRight(ev.Raw, "\r\n"), "\n\n"...)
-	if x.endsStream(chunk.Kind, ev.Raw) {
+	if x.endsStream(chunk.Kind, x.relay.lastEvent(&ev, chunk)) {
 		return true
 	}
 	_ = x.forwardCopy(x.relay.appendEdited(nil, &ev, chunk))
@@ -395,10 +423,58 @@ func (x *exchange) finished() bool {
 		x.meter.Finished() >= x.request.N
 }
 
+// finishResponse ends a stream of the Responses API that ended well; last is its last
+// event, nil if that has been forwarded. It is no sentinel, and some providers send one
+// behind it all the same, which passes like everything else of theirs.
+func (x *exchange) finishResponse(last []byte) {
+	x.enter(accounting.PhaseTail)
+	x.relay.ended = true
+	if !x.complete() || x.forwardCopy(last) != nil {
+		return
+	}
+	tail := x.trailingSentinel()
+	x.beginWrite()
+	_ = x.client.body(tail, true)
+}
+
+// trailingSentinel is the sentinel that follows the last event, if one comes within
+// quietWait and before anything else.
+func (x *exchange) trailingSentinel() []byte {
+	stop := time.AfterFunc(quietWait, x.conn.Close)
+	defer stop.Stop()
+	for {
+		var ev sse.Event
+		for x.relay.scan.Next(&ev) {
+			if sse.IsDone(ev.Data) {
+				x.observe(ev.Name, ev.Data)
+				return ev.Raw
+			}
+			if ev.Data != nil {
+				return nil
+			}
+		}
+		b, err := x.relay.body.ReadBody()
+		if len(b) == 0 && err != nil && !errors.Is(err, upstream.ErrInterrupted) {
+			return nil
+		}
+		x.relay.scan.Feed(b)
+	}
+}
+
+// endsResponse tells by its beginning whether an event that is too large to be read
+// is the one that ends a stream of the Responses API.
+func (x *exchange) endsResponse(event []byte) bool {
+	if x.shape != accounting.ShapeResponses {
+		return false
+	}
+	beginning := event[:min(len(event), 256)]
+	return bytes.Contains(beginning, []byte(`"response.completed"`)) || bytes.Contains(beginning, []byte(`"response.incomplete"`))
+}
+
 // missingSentinel is the end mark that clients of this endpoint wait for.
 func (x *exchange) missingSentinel() []byte {
 	if x.shape == accounting.ShapeChat || x.shape == accounting.ShapeCompletion {
-		return doneEvent
+		return append(x.freshEvent(), doneEvent...)
 	}
 	return nil
 }
@@ -411,7 +487,8 @@ func (x *exchange) comment() {
 	if x.relay.broken || !x.pingDue() {
 		return
 	}
-	_ = x.forwardCopy(keepAliveComment)
+	x.timer.writingSince.Store(x.clock()) // long after the upstream said something
+	_ = x.written(x.client.body(keepAliveComment, false))
 }
 
 // forwardInPlace forwards b[from:to] without copying it, when b is the slice that
@@ -468,4 +545,8 @@ func (x *exchange) publishLive() {
 	s := x.meter.Stats()
 	x.live.chunks.Store(s.Events)
 	x.live.text.Store(s.TextBytes + s.ReasoningBytes + s.ToolBytes)
+	if u, source := x.meter.Usage(); source != accounting.SourceNone {
+		x.live.input.Store(u.Input.N)
+		x.live.output.Store(u.Output.N)
+	}
 }

@@ -1,0 +1,107 @@
+// Package docs checks the documentation of the repository.
+package docs
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sluicehq/sluice/config"
+)
+
+// pages returns the text of every Markdown page of the repository by its path.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	require.NoError(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		switch name := entry.Name(); {
+		case entry.IsDir() && (name == "node_modules" || name == "testdata" || len(name) > 2 && name[0] == '.'):
+			return filepath.SkipDir
+		case filepath.Ext(name) == ".md":
+			text, err := os.ReadFile(path)
+			found[path] = string(text)
+			return err
+		}
+		return nil
+	}))
+	require.Contains(t, found, filepath.Join("..", "README.md"))
+	return found
+}
+
+var (
+	link      = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	yamlBlock = regexp.MustCompile("(?s)\n```yaml\n(.*?)\n```")
+)
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	for page, text := range pages(t) {
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			target, _, _ := strings.Cut(match[1], "#")
+			if target == "" || strings.Contains(target, "://") {
+				continue
+			}
+			_, err := os.Stat(filepath.Join(filepath.Dir(page), target))
+			require.NoError(t, err, "%s links to %s", page, match[1])
+		}
+	}
+}
+
+func TestEveryPageIsInTheIndex(t *testing.T) {
+	for _, folder := range []string{".", "design"} {
+		index, err := os.ReadFile(filepath.Join(folder, "README.md"))
+		require.NoError(t, err)
+		paths, err := filepath.Glob(filepath.Join(folder, "*.md"))
+		require.NoError(t, err)
+		for _, path := range paths {
+			if name := filepath.Base(path); name != "README.md" {
+				require.Contains(t, string(index), "("+name+")", "the index of %s", folder)
+			}
+		}
+	}
+}
+
+func TestYAMLParses(t *testing.T) {
+	for page, text := range pages(t) {
+		for _, match := range yamlBlock.FindAllStringSubmatch(text, -1) {
+			requireYAML(t, page, match[1])
+		}
+	}
+}
+
+// requireYAML also loads what is marked as a configuration.
+func requireYAML(t *testing.T, page, text string) {
+	t.Helper()
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var value any
+		err := decoder.Decode(&value)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err, "%s:\n%s", page, text)
+		if resource, ok := value.(map[string]any); ok && resource["kind"] == "ConfigMap" {
+			requireConfig(t, page, resource["data"].(map[string]any)["config.yaml"].(string))
+		}
+	}
+	if strings.HasPrefix(text, "# config.yaml\n") {
+		requireConfig(t, page, text)
+	}
+}
+
+func requireConfig(t *testing.T, page, text string) {
+	t.Helper()
+	anything := func(string) (string, bool) { return strings.Repeat("a1", 32), true }
+	_, err := config.Parse([]byte(text), page, anything)
+	require.NoError(t, err)
+}
