@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench compares sluice with nginx and with Go's own reverse proxy on
 // streams of chat completions, over loopback: processor time per forwarded chunk,
 // added latency, memory per open stream, and how soon the upstream learns that the

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // A stamp is the text of one content delta: six digits of sequence number, an at

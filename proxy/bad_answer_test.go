@@ -184,5 +184,5 @@ func TestEndlessInterimResponsesAreBadGateway(t *testing.T) {
 	})
 	p, rec := r.askAs("a", streamBody)
 	requireRefusedAnswer(t, p, rec, "upstream_bad_response")
-	requireClosed(t, r.up.WaitConn(1))
+	r.up.WaitConn(1).WaitGone(patience)
 }

@@ -51,9 +51,9 @@ func TestRacingEndsLeaveOneOutcome(t *testing.T) {
 			}
 			t.Logf("%v", outcomes)
 			records := r.allEnded()
-			require.Equal(t, rounds, len(records)) //nolint:testifylint // Len would print them all
+			require.Equal(t, rounds, len(records))
 			require.NotContains(t, r.logs.String(), "the ledger refused")
-			require.Equal(t, float64(rounds), r.metric("sluice_requests_total")) //nolint:testifylint // a count
+			require.Equal(t, float64(rounds), r.metric("sluice_requests_total"))
 		})
 	}
 }
@@ -155,7 +155,7 @@ func TestCancelBetweenHeadAndBodyLeaksNothing(t *testing.T) {
 				requireEnded(t, rec, accounting.OutcomeCancelled, accounting.PhaseAwaitToken, "cancelled")
 				require.NotNil(t, rec.CloseMicros)
 			}
-			require.Equal(t, rounds, len(r.allEnded())) //nolint:testifylint // Len would print them all
+			require.Equal(t, rounds, len(r.allEnded()))
 			require.Equal(t, rounds, r.up.Conns(), "a connection with a half-read answer was used again")
 			r.requireUpstreamsClosed()
 		})
@@ -180,6 +180,6 @@ func TestCancelAtTheVeryBeginning(t *testing.T) {
 		require.Equal(t, accounting.OutcomeCancelled, r.record(id).Outcome)
 		require.NoError(t, c.Close())
 	}
-	require.Equal(t, rounds, len(r.allEnded())) //nolint:testifylint // Len would print them all
+	require.Equal(t, rounds, len(r.allEnded()))
 	r.requireUpstreamsClosed()
 }

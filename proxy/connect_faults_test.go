@@ -134,8 +134,8 @@ func TestVerifiedProviderIsServedOverTLS(t *testing.T) {
 	r.repoint(t, upstream.Options{BaseURL: r.up.URL() + "/v1", CAFile: ca.PEMFile()})
 	want := fakeprovider.ChatStream(fakeprovider.ChatOptions{IncludeUsage: true})
 	r.play(want)
-	for range 3 {
-		p := r.ask(streamBody)
+	for _, id := range []string{"a", "b", "c"} {
+		p, _ := r.askAs(id, streamBody)
 		p.requireWhole(t)
 		require.Equal(t, chatText(want), string(p.body))
 	}

@@ -106,6 +106,9 @@ func (f fixture) expected(content []byte) (forwarded string, whole bool) {
 		}
 		forwarded += string(block)
 		if found && f.ends(data, state) {
+			if bytes.HasSuffix(block, []byte("\r\n\r")) {
+				forwarded += "\n"
+			}
 			return forwarded, true
 		}
 		content = content[end:]

@@ -228,7 +228,7 @@ func TestShutdownNowEndsManyStreams(t *testing.T) {
 	requireReturned(t, returned)
 
 	records := r.ledger.Recent(0)
-	require.Equal(t, streams, len(records)) //nolint:testifylint // Len would print them all
+	require.Equal(t, streams, len(records))
 	for _, rec := range records {
 		requireEnded(t, rec, accounting.OutcomeShutdown, accounting.PhaseStreaming, "shutting_down")
 	}

@@ -24,7 +24,7 @@ func (x *exchange) writeEnding(e ending) {
 		}
 	}
 	if x.client.headSent {
-		if !x.relay.failed {
+		if !x.relay.failed && x.speaksSSE() { // what is no stream has no place for an event
 			_ = x.client.body(x.errorEvent(e), false)
 		}
 		return

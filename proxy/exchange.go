@@ -241,6 +241,7 @@ const inlineBody = 64 << 10
 // answer, because an upstream may answer, and stop reading, before it has read
 // everything (faults of upload limits and bad keys look like that).
 func (x *exchange) send() bool {
+	x.timer.sentAt.Store(x.clock())
 	x.enter(accounting.PhaseSending)
 	if len(x.body) > inlineBody {
 		x.sending = x.startSender()

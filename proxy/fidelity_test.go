@@ -95,6 +95,48 @@ func TestEverySplitLosesOnlyTheHiddenUsage(t *testing.T) {
 	}
 }
 
+// A hidden event takes its whole line end with it, also the half that comes later.
+// rows B28, B30
+func TestHiddenEventCutInsideItsLineEndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	text, end := "data: "+chunkWith("hi", "stop", "")+"\r\n\r\n", "data: [DONE]\r\n\r\n"
+	r := newRig(t)
+	seen := make(chan struct{})
+	r.up.Handle(func(e *fakeprovider.Exchange) {
+		e.Chunk([]byte(text + "data: " + usageOnly(`{"prompt_tokens":3}`) + "\r\n\r"))
+		<-seen
+		e.Chunk([]byte("\n" + end))
+		e.EndChunks()
+	})
+	resp := r.dial().post(withoutUsage)
+	x := r.inPhase(accounting.PhaseStreaming)
+	r.until("the hidden event was not read", func() bool { return x.live.chunks.Load() == 2 })
+	close(seen)
+	p := read(resp)
+	require.NoError(t, p.err)
+	require.Equal(t, text+end, string(p.body))
+}
+
+// The last event has its whole line end, though nothing behind it is waited for.
+// row B28
+func TestLastEventCutInsideItsLineEndIsWhole(t *testing.T) {
+	t.Parallel()
+	for path, c := range map[string]struct{ request, end, behind string }{
+		chatPath:        {streamBody, "data: [DONE]\r\n\r", ""},
+		"/v1/responses": {responsesBody, "data: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[]}}\r\n\r", "data: [DONE]\r\n\r\n"},
+	} {
+		r := newRig(t)
+		r.up.Handle(func(e *fakeprovider.Exchange) {
+			e.Chunk([]byte(c.end))
+			e.Chunk([]byte("\n" + c.behind))
+			e.EndChunks()
+		})
+		p := r.dial().askOn(path, c.request)
+		require.NoError(t, p.err)
+		require.Equal(t, c.end+"\n"+c.behind, string(p.body))
+	}
+}
+
 // One byte at a time, in chunks and in writes, is slow but nothing else.
 // rows B12, B28
 func TestByteByByte(t *testing.T) {

@@ -144,7 +144,7 @@ func (s *Server) proxy(c call) {
 		client: &c.rc.Request.Header, to: x.target.provider, method: x.method, id: x.id,
 		path: "/" + c.path + query(c.rc), passCredential: s.keys.open() && x.target.provider.APIKey == "", bodySize: len(x.body),
 	}.append(make([]byte, 0, 1<<10))
-	x.overhead = time.Since(x.start)
+	x.overhead = time.Since(c.rc.Time())
 	x.down.Detach(c.rc, x.run)
 	detached = true
 }
@@ -164,10 +164,11 @@ func query(rc *fasthttp.RequestCtx) string {
 func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *translate.Error) {
 	x := &exchange{
 		srv: s, id: c.id, owner: c.caller.alias, endpoint: endpoint, shape: shapeOf(endpoint),
-		method: c.method(), start: c.rc.Time(), recorded: make(chan struct{}),
+		method: c.method(), recorded: make(chan struct{}),
 	}
 	// The connection must be known before anyone else can end the exchange.
 	x.down = downstream.FromContext(c.rc)
+	x.start = x.down.RequestStart()
 	x.valve.onEnd = x.onEnd
 	x.client.conn, x.client.http11 = x.down, c.rc.Request.Header.IsHTTP11()
 	x.meter.Reset(x.shape)

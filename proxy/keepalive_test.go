@@ -46,7 +46,7 @@ func TestKeepAliveFollowUpsAreUndisturbed(t *testing.T) {
 	wg.Wait()
 
 	records := r.allEnded()
-	require.Equal(t, clients*rounds*3/4, len(records)) //nolint:testifylint // Len would print them all
+	require.Equal(t, clients*rounds*3/4, len(records))
 	for _, rec := range records {
 		requireEnded(t, rec, accounting.OutcomeCompleted, accounting.PhaseTail, "")
 		require.True(t, rec.Delivered)
@@ -79,7 +79,10 @@ func TestConnectionCloseIsHonoured(t *testing.T) {
 				}
 				_, err = c.r.ReadByte()
 				require.Error(t, err)
-				requireEnded(t, r.onlyRecord(), accounting.OutcomeCompleted, accounting.PhaseTail, "")
+				rec := r.onlyRecord()
+				requireEnded(t, rec, accounting.OutcomeCompleted, accounting.PhaseTail, "")
+				require.True(t, rec.Delivered)
+				require.EqualValues(t, len(p.body), rec.BytesDelivered)
 			})
 		}
 	}

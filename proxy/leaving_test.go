@@ -131,15 +131,6 @@ func picture(n int, stream bool) string {
 		stream, strings.Repeat("A", n))
 }
 
-// padded is a chat request whose body has more than n bytes of text.
-func padded(n int, stream bool) string {
-	body := wholeBody
-	if stream {
-		body = streamBody
-	}
-	return strings.Replace(body, "Say hello", strings.Repeat("word ", n/5)+"Say hello", 1)
-}
-
 // decode reads one JSON value.
 func decode[T any](r io.Reader) (v T, err error) {
 	err = json.NewDecoder(r).Decode(&v)

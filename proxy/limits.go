@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/translate"
 )
 
@@ -17,6 +18,7 @@ type limits struct {
 
 	// Clock readings in nanoseconds since the start of the exchange.
 	attemptAt    atomic.Int64 // the upstream call began
+	sentAt       atomic.Int64 // writing the request began
 	upstreamAt   atomic.Int64 // last bytes from the upstream, or the request sent
 	downstreamAt atomic.Int64 // last write to the client finished
 	writingSince atomic.Int64 // a write to the client is under way since then; 0: none
@@ -58,30 +60,37 @@ func (x *exchange) checkTotal(now int64) int64 {
 	return x.due(now, 0, int64(x.srv.cfg.Timeouts.Total))
 }
 
-// checkUpstream watches for the first token and, after it, for silence. While a
-// write to the client is under way the upstream is not read, so its silence is
-// not its fault.
+// checkUpstream watches for the first token, from the moment that the request begins
+// to be sent, and after it for silence. While a write to the client is under way the
+// upstream is not read, so its silence is not its fault.
 func (x *exchange) checkUpstream(now int64) int64 {
 	t := x.srv.cfg.Timeouts
-	idle := never
-	if t.Idle > 0 {
-		idle = now + int64(t.Idle)
-	}
-	if p := x.phaseNow(); p < accounting.PhaseStreaming {
-		from := x.timer.attemptAt.Load()
-		if from == 0 { // the call has not begun
-			from = now
-		}
-		return min(idle, x.due(now, from, int64(t.FirstToken)))
-	}
-	if t.Idle == 0 {
+	switch p := x.phaseNow(); {
+	case p < accounting.PhaseSending || p < accounting.PhaseStreaming && t.FirstToken == 0:
+		return soonest(now, t.FirstToken, t.Idle)
+	case p < accounting.PhaseStreaming:
+		// With the first token the other limit begins to run.
+		return min(x.due(now, x.timer.sentAt.Load(), int64(t.FirstToken)), soonest(now, t.Idle))
+	case t.Idle == 0:
 		return never
-	}
-	if x.timer.writingSince.Load() != 0 {
+	case x.timer.writingSince.Load() != 0:
 		x.timer.slowWrite.Store(true)
-		return idle
+		return now + int64(t.Idle)
+	default:
+		return x.due(now, max(x.timer.upstreamAt.Load(), x.timer.downstreamAt.Load()), int64(t.Idle))
 	}
-	return x.due(now, max(x.timer.upstreamAt.Load(), x.timer.downstreamAt.Load()), int64(t.Idle))
+}
+
+// soonest is the first moment at which a limit could be crossed whose time has not
+// begun to run.
+func soonest(now int64, limits ...config.Duration) int64 {
+	next := never
+	for _, limit := range limits {
+		if limit > 0 {
+			next = min(next, now+int64(limit))
+		}
+	}
+	return next
 }
 
 // due ends the exchange as an upstream timeout when limit has passed since the

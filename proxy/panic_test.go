@@ -106,7 +106,7 @@ func TestPanicOfTheLedgerIsContained(t *testing.T) {
 			require.NotContains(t, r.logs.String(), secret)
 
 			r.srv.ledger = good
-			c.Close()
+			require.NoError(t, c.Close())
 			r.ask(streamBody).requireWhole(t)
 		})
 	}

@@ -70,10 +70,10 @@ func (r *rig) replay(t testing.TB, c fakeprovider.Capture, seed int64, request s
 	return p, r.record(id)
 }
 
-// randomPieces cuts p at random places, into at most a few hundred pieces.
+// randomPieces cuts p at random places, into at most a hundred or so pieces.
 func randomPieces(rng *rand.Rand, p []byte) (pieces [][]byte) {
 	most := []int{3, 40, 700, 9000}[rng.IntN(4)]
-	most = max(most, len(p)/100)
+	most = max(most, len(p)/60)
 	for len(p) > 0 {
 		n := 1 + rng.IntN(min(len(p), most))
 		pieces, p = append(pieces, p[:n]), p[n:]
@@ -84,6 +84,7 @@ func randomPieces(rng *rand.Rand, p []byte) (pieces [][]byte) {
 // inTurn runs a test for every recorded stream, one after the other on one sluice,
 // with a seed of its own.
 func inTurn(t *testing.T, change func(*config.Config), run func(t *testing.T, r *rig, c fakeprovider.Capture, seed int64)) {
+	t.Helper()
 	t.Parallel()
 	all := streams(t)
 	r := newRig(t, change)
@@ -129,6 +130,9 @@ func TestRecordedStreamsShowThePublicName(t *testing.T) {
 		c.Models = []config.Model{{Name: "public", Targets: []config.Target{{Provider: "fake", Model: "theirs", Weight: 1}}}}
 	}
 	inTurn(t, models, func(t *testing.T, r *rig, c fakeprovider.Capture, seed int64) {
+		if len(c.Response) > 60_000 {
+			t.Skip("long recordings have nothing here that the others do not have")
+		}
 		want := readRecording(t, c)
 		p, rec := r.replay(t, c, seed, requestFor(c, "public", true))
 		want.blocks = withModel(t, c, want.blocks, "public")

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -138,11 +137,3 @@ const withoutUsage = `{"model":"m","stream":true,"messages":[{"role":"user","con
 
 // chatText is the stream that the fake provider plays for these payloads.
 func chatText(payloads []string) string { return string(fakeprovider.SSE(payloads, "\n")) }
-
-// member returns a top-level member of a JSON object as it stands in it.
-func member(t testing.TB, object []byte, name string) string {
-	t.Helper()
-	var all map[string]json.RawMessage
-	require.NoError(t, json.Unmarshal(object, &all), "%s", object)
-	return string(all[name])
-}

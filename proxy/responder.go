@@ -56,7 +56,7 @@ func (r *responder) stream(status int, id string, fields []byte) error {
 	}
 	head = append(head, "\r\n"...)
 	r.headSent = true
-	return r.write(head)
+	return r.write(head, len(head), 0)
 }
 
 // answer sends a whole answer at once.
@@ -70,11 +70,8 @@ func (r *responder) answer(status int, id string, fields, body []byte) error {
 	}
 	head = append(head, "\r\n"...)
 	r.headSent = true
-	err := r.write(append(head, body...))
-	if err == nil {
-		r.bytes += int64(len(body))
-		r.whole = true
-	}
+	err := r.write(append(head, body...), len(head), len(body))
+	r.whole = err == nil
 	return err
 }
 
@@ -98,6 +95,7 @@ func (r *responder) body(p []byte, last bool) error {
 	if r.chunked && len(p) > 0 {
 		out = appendChunkHead(out, len(p))
 	}
+	before := len(out)
 	out = append(out, p...)
 	if r.chunked && len(p) > 0 {
 		out = append(out, "\r\n"...)
@@ -106,12 +104,11 @@ func (r *responder) body(p []byte, last bool) error {
 		out = append(out, lastChunk...)
 	}
 	if len(out) > 0 {
-		if err := r.write(out); err != nil {
+		if err := r.write(out, before, len(p)); err != nil {
 			return err
 		}
 	}
-	r.bytes += int64(len(p))
-	r.whole = last && r.chunked
+	r.whole = last
 	return nil
 }
 
@@ -123,9 +120,8 @@ func (r *responder) bodyInPlace(buf []byte, start, end int) error {
 	if start == end {
 		return nil
 	}
-	r.bytes += int64(end - start)
 	if !r.chunked {
-		return r.write(buf[start:end])
+		return r.write(buf[start:end], 0, end-start)
 	}
 	var head [maxChunkHead]byte
 	h := appendChunkHead(head[:0], end-start)
@@ -133,7 +129,7 @@ func (r *responder) bodyInPlace(buf []byte, start, end int) error {
 	copy(buf[from:], h)
 	save0, save1 := buf[end], buf[end+1]
 	buf[end], buf[end+1] = '\r', '\n'
-	err := r.write(buf[from : end+chunkTail])
+	err := r.write(buf[from:end+chunkTail], len(h), end-start)
 	buf[end], buf[end+1] = save0, save1
 	return err
 }
@@ -143,8 +139,11 @@ func appendChunkHead(dst []byte, n int) []byte {
 	return append(dst, "\r\n"...)
 }
 
-func (r *responder) write(p []byte) error {
-	_, err := r.conn.Write(p)
+// write sends p, which has payload bytes of the body behind its first before bytes.
+// What the kernel took of them counts as delivered, also of a write that failed.
+func (r *responder) write(p []byte, before, payload int) error {
+	n, err := r.conn.Write(p)
+	r.bytes += int64(min(max(n-before, 0), payload))
 	if err != nil {
 		r.failed = true
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/proxy/upstream"
+	"github.com/sluicehq/sluice/proxy/watch"
 	"github.com/sluicehq/sluice/translate"
 )
 
@@ -40,6 +41,7 @@ type Server struct {
 	estimator   accounting.Estimator
 	finisher    *accounting.Finisher
 	down        *downstream.Server
+	watcher     *watch.Watcher // of all connections; nil where there is none
 	started     time.Time
 	draining    atomic.Bool
 	// onPhase is called by the goroutine of an exchange that enters a phase. It is
@@ -69,18 +71,11 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	if s.keys, err = newKeyring(cfg.Keys); err != nil {
 		return nil, fmt.Errorf("reading the keys: %w", err)
 	}
-	providers, err := openProviders(cfg, o.Simulator)
-	if err != nil {
+	if s.watcher, err = watch.New(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return nil, err
 	}
-	s.routes = newRoutes(cfg, providers)
-	s.metrics = accounting.NewMetrics(accounting.MetricsOptions{
-		Version: o.Version, InFlight: s.running.phases,
-		Models:    func(name string) bool { _, ok := s.routes.models[name]; return ok },
-		Providers: func(name string) bool { return s.routes.byName[name] != nil },
-		Keys:      s.keys.knows,
-	})
-	if s.down, err = s.newDownstream(); err != nil {
+	if err := s.open(o); err != nil {
+		s.closeWatcher()
 		return nil, err
 	}
 	s.finisher = accounting.NewFinisher(0, 0, func(stack []byte) {
@@ -89,7 +84,30 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	return s, nil
 }
 
-func openProviders(cfg *config.Config, simulator string) ([]*provider, error) {
+// open makes what uses the watcher.
+func (s *Server) open(o Options) error {
+	providers, err := openProviders(s.cfg, o.Simulator, s.watcher)
+	if err != nil {
+		return err
+	}
+	s.routes = newRoutes(s.cfg, providers)
+	s.metrics = accounting.NewMetrics(accounting.MetricsOptions{
+		Version: o.Version, InFlight: s.running.phases,
+		Models:    func(name string) bool { _, ok := s.routes.models[name]; return ok },
+		Providers: func(name string) bool { return s.routes.byName[name] != nil },
+		Keys:      s.keys.knows,
+	})
+	s.down, err = s.newDownstream()
+	return err
+}
+
+func (s *Server) closeWatcher() {
+	if s.watcher != nil {
+		s.watcher.Close()
+	}
+}
+
+func openProviders(cfg *config.Config, simulator string, watcher *watch.Watcher) ([]*provider, error) {
 	var out []*provider
 	for _, p := range cfg.Providers {
 		url := p.Endpoint()
@@ -97,7 +115,7 @@ func openProviders(cfg *config.Config, simulator string) ([]*provider, error) {
 			url = simulator
 		}
 		pool, err := upstream.NewPool(upstream.Options{
-			BaseURL: url, CAFile: p.CAFile,
+			BaseURL: url, CAFile: p.CAFile, Watcher: watcher,
 			ConnectTimeout: orUnlimited(cfg.Timeouts.Connect.Std()), IdleConn: orNone(p.IdleConn.Std()),
 		})
 		if err != nil {
@@ -109,7 +127,7 @@ func openProviders(cfg *config.Config, simulator string) ([]*provider, error) {
 }
 
 // The configuration writes 0 for no limit and for keeping none, where upstream
-// takes it for its default.
+// and downstream take it for their defaults.
 const unlimited = 1000 * time.Hour
 
 func orUnlimited(d time.Duration) time.Duration {
@@ -139,11 +157,12 @@ func (s *Server) newDownstream() (*downstream.Server, error) {
 		HalfCloseFinish: s.cfg.HalfClose == config.HalfCloseFinish,
 		MaxHeaderBytes:  int(s.cfg.Limits.MaxHeader),
 		MaxBodyBytes:    int64(s.cfg.Limits.MaxBody),
-		HeaderTimeout:   s.cfg.Timeouts.RequestHeaders.Std(),
-		BodyTimeout:     s.cfg.Timeouts.RequestBody.Std(),
-		IdleTimeout:     s.cfg.Timeouts.KeepAlive.Std(),
+		HeaderTimeout:   orUnlimited(s.cfg.Timeouts.RequestHeaders.Std()),
+		BodyTimeout:     orUnlimited(s.cfg.Timeouts.RequestBody.Std()),
+		IdleTimeout:     orUnlimited(s.cfg.Timeouts.KeepAlive.Std()),
 		TLS:             certs,
 		Logger:          s.log,
+		Watcher:         s.watcher,
 		OnAbortedUpload: func() { s.metrics.Rejected("aborted_upload") },
 	}, &fasthttp.Server{Handler: s.handle, ErrorHandler: s.malformed})
 }
@@ -196,4 +215,5 @@ func (s *Server) Shutdown(ctx context.Context) {
 	for _, p := range s.routes.providers {
 		p.pool.CloseIdle()
 	}
+	s.closeWatcher() // after everything that it watches
 }

@@ -171,7 +171,7 @@ func TestAbortsNeverMixUpAnswers(t *testing.T) {
 		require.Contains(t, []accounting.Outcome{accounting.OutcomeCompleted, accounting.OutcomeClientGone}, rec.Outcome, "code %q", rec.Code)
 		byID[rec.ID] = rec
 	}
-	require.Equal(t, len(records), len(byID), "an exchange has two records") //nolint:testifylint // Len would print them all
+	require.Equal(t, len(records), len(byID), "an exchange has two records")
 	for _, e := range r.up.Exchanges() {
 		require.Equal(t, e.Request.Get("X-Nonce"), e.Request.Get("X-Request-Id"))
 		require.NotNil(t, byID[e.Request.Get("X-Nonce")], "a request went upstream and has no record")

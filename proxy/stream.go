@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,9 @@ type relay struct {
 	// hideUsage and hideRunning: what of the usage only came because sluice
 	// asked for it.
 	hideUsage, hideRunning bool
+	// halfEnd: the event left out last ended with a CR whose LF may still come, as
+	// the beginning of the next event.
+	halfEnd bool
 	// oversize: the event under way is larger than what is held of one, so its
 	// bytes leave as they come.
 	oversize bool
@@ -32,6 +36,7 @@ type relay struct {
 	broken   bool // bytes of an unfinished event have reached the client
 	failed   bool // the provider's own error event has been forwarded
 	ended    bool // the end of the stream has been dealt with
+	tail     bool // except for a sentinel that may follow
 }
 
 // maxHeld bounds the part of an unfinished event that is held back. Events leave
@@ -85,16 +90,29 @@ func (x *exchange) forwardStream(body bodyReader) {
 		return
 	}
 	x.timer.downstreamAt.Store(x.clock())
-	for !x.relay.ended {
-		b, err := body.ReadBody()
-		if len(b) > 0 {
-			x.timer.upstreamAt.Store(x.clock())
-			x.relayBytes(b)
-		}
-		if err != nil && !x.relay.ended {
-			x.relayEnd(err)
+	if plain, ok := body.(*upstream.Reader); ok {
+		plain.Each(x.relayPiece)
+	} else {
+		for more := true; more; {
+			more = x.relayPiece(body.ReadBody())
 		}
 	}
+	if x.relay.tail {
+		x.finishTail()
+	}
+}
+
+// relayPiece deals with what one read brought, and tells whether to read on. It runs
+// inside upstream.Reader.Each and so must not read itself.
+func (x *exchange) relayPiece(b []byte, err error) (more bool) {
+	if len(b) > 0 {
+		x.timer.upstreamAt.Store(x.clock())
+		x.relayBytes(b)
+	}
+	if err != nil && !x.relay.ended {
+		x.relayEnd(err)
+	}
+	return !x.relay.ended
 }
 
 func (x *exchange) streamFields() []byte {
@@ -238,6 +256,9 @@ func (x *exchange) relayEdited(b []byte, work *batch) {
 			continue
 		}
 		sent = ev.End
+		if r.halfEnd {
+			r.halfEnd, ev.Raw = false, bytes.TrimPrefix(ev.Raw, []byte("\n"))
+		}
 		if ev.Data == nil {
 			work.out = append(work.out, ev.Raw...)
 			continue
@@ -261,6 +282,7 @@ func (x *exchange) relayEdited(b []byte, work *batch) {
 // usage that sluice itself caused.
 func (r *relay) appendEdited(dst []byte, ev *sse.Event, chunk accounting.Chunk) []byte {
 	if chunk.Kind == accounting.KindUsageOnly && r.hideUsage {
+		r.halfEnd = bytes.HasSuffix(ev.Raw, []byte("\r"))
 		return dst
 	}
 	cut := chunk.NullUsage
@@ -329,9 +351,15 @@ func (x *exchange) noteToken() {
 	}
 }
 
+// crlfCut ends an event whose last line end is cut between CR and LF.
+var crlfCut = []byte("\r\n\r")
+
 // endsStream deals with an event that ends the stream, and reports whether it
 // was one. raw is the event as it arrived.
 func (x *exchange) endsStream(kind accounting.ChunkKind, raw []byte) bool {
+	if bytes.HasSuffix(raw, crlfCut) { // nothing behind it is waited for
+		raw = slices.Concat(raw, []byte("\n"))
+	}
 	switch kind {
 	case accounting.KindDone:
 		x.enter(accounting.PhaseTail)
@@ -429,10 +457,13 @@ func (x *exchange) finished() bool {
 func (x *exchange) finishResponse(last []byte) {
 	x.enter(accounting.PhaseTail)
 	x.relay.ended = true
-	if !x.complete() || x.forwardCopy(last) != nil {
-		return
-	}
+	x.relay.tail = x.complete() && x.forwardCopy(last) == nil
+}
+
+// finishTail writes what follows the last event of such a stream.
+func (x *exchange) finishTail() {
 	tail := x.trailingSentinel()
+	x.publishLive()
 	x.beginWrite()
 	_ = x.client.body(tail, true)
 }
@@ -447,7 +478,7 @@ func (x *exchange) trailingSentinel() []byte {
 		for x.relay.scan.Next(&ev) {
 			if sse.IsDone(ev.Data) {
 				x.observe(ev.Name, ev.Data)
-				return ev.Raw
+				return bytes.TrimPrefix(ev.Raw, []byte("\n")) // the end of the event before
 			}
 			if ev.Data != nil {
 				return nil

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -69,8 +71,13 @@ func TestEveryChoiceHasToFinish(t *testing.T) {
 		stream  []string
 		whole   bool
 	}{
-		{streamBody, two, true}, {streamBody, two[:len(two)-1], false}, {streamBody, two[:len(two)-2], false},
-		{twoAsked, two, true}, {twoAsked, one, false}, {streamBody, one, true}, {streamBody, nil, false},
+		{streamBody, two, true},
+		{streamBody, two[:len(two)-1], false},
+		{streamBody, two[:len(two)-2], false},
+		{twoAsked, two, true},
+		{twoAsked, one, false},
+		{streamBody, one, true},
+		{streamBody, nil, false},
 	} {
 		r := newRig(t)
 		r.up.Handle(func(e *fakeprovider.Exchange) {
@@ -114,5 +121,41 @@ func TestWholeAnswerThatIsCutIsAnError(t *testing.T) {
 			require.Equal(t, answer, string(p.body))
 			require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
 		})
+	}
+}
+
+// Of an answer that sluice does not look into only the framing tells whether it is
+// whole. One that is cut reaches the client as it is, without a word of ours in it,
+// and without an end.
+// row B9
+func TestOpaqueAnswerIsWholeWhenItsFramingSaysSo(t *testing.T) {
+	t.Parallel()
+	audio := bytes.Repeat([]byte("\x00\xff\r\n\r\ndata: "), 10_000)
+	for framing, f := range framings {
+		for _, whole := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/whole=%v", framing, whole), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t)
+				wire := fakeprovider.Response(200, "audio/mpeg", f, audio)
+				if !whole {
+					wire = wire[:len(wire)-10]
+				}
+				r.up.Handle(func(e *fakeprovider.Exchange) { e.Raw(wire) })
+				p := r.dial().askOn("/v1/audio/speech", `{"model":"m","input":"x"}`, "X-Request-Id: a")
+				rec := r.record("a")
+				require.Equal(t, 200, p.status)
+				require.Equal(t, "audio/mpeg", p.header.Get("Content-Type"))
+				require.True(t, bytes.HasPrefix(audio, p.body))
+				require.Equal(t, accounting.SourceNone, rec.UsageSource)
+				if whole || f == fakeprovider.CloseDelimited { // which cannot tell
+					require.NoError(t, p.err)
+					require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
+					return
+				}
+				require.ErrorIs(t, p.err, io.ErrUnexpectedEOF)
+				require.Equal(t, accounting.OutcomeUpstreamTruncated, rec.Outcome)
+				require.False(t, rec.Delivered)
+			})
+		}
 	}
 }

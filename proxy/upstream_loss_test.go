@@ -76,7 +76,8 @@ func TestReusedConnectionThatDiesUnderARequestIsNotRetried(t *testing.T) {
 			}
 			leave(e)
 		})
-		r.ask(streamBody).requireWhole(t)
+		first, _ := r.askAs("first", streamBody) // whose record comes after its connection was kept
+		first.requireWhole(t)
 		p, rec := r.askAs(how, streamBody)
 		p.requireError(t, 502, "upstream_closed")
 		require.Equal(t, "false", p.header.Get("X-Should-Retry"))

@@ -15,7 +15,7 @@ import (
 
 // short is a limit that is passed soon, and long one that is not passed in a test.
 const (
-	short = config.Duration(150 * time.Millisecond)
+	short = config.Duration(300 * time.Millisecond)
 	long  = config.Duration(time.Hour)
 )
 
@@ -102,6 +102,31 @@ func TestTimeLimitsOfTheUpstream(t *testing.T) {
 	}
 }
 
+// Silence is noticed in time also when the first token took longer than silence may
+// last, and when nothing else makes the timer look.
+// row B11
+func TestIdleLimitAfterALateFirstToken(t *testing.T) {
+	t.Parallel()
+	first := fakeprovider.ChatStream(fakeprovider.ChatOptions{})[:3]
+	r := newRig(t, idle, func(c *config.Config) { c.KeepAlive, c.Timeouts.ClientStall = 0, 0 })
+	r.up.Handle(func(e *fakeprovider.Exchange) {
+		e.StreamHead()
+		e.Pause(2 * short.Std())
+		streamEvents(e, first)
+		e.Hold()
+	})
+	p, rec := r.askAs("a", streamBody)
+	p.requireCut(t, "upstream_timeout", chatText(first))
+	requireEnded(t, rec, accounting.OutcomeUpstreamTimeout, accounting.PhaseStreaming, "upstream_timeout")
+	requireClosed(t, r.up.WaitConn(1))
+}
+
+func streamEvents(e *fakeprovider.Exchange, payloads []string) {
+	for _, p := range payloads {
+		e.Event(p)
+	}
+}
+
 // A stream that goes on and on ends at the total limit, between two events.
 // rows B11, B12
 func TestTotalLimitEndsAStreamThatFlows(t *testing.T) {
@@ -133,8 +158,8 @@ func TestTotalLimitEndsAStreamThatFlows(t *testing.T) {
 func TestHealthyStreamOutlivesItsLimits(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *config.Config) {
-		c.Timeouts.FirstToken, c.Timeouts.Idle = config.Duration(time.Second), config.Duration(time.Second)
-		c.Timeouts.ClientStall = config.Duration(time.Second)
+		c.Timeouts.FirstToken, c.Timeouts.Idle = config.Duration(2*time.Second), config.Duration(2*time.Second)
+		c.Timeouts.ClientStall = config.Duration(2 * time.Second)
 	})
 	texts := make([]string, 30)
 	for i := range texts {

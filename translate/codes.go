@@ -30,7 +30,7 @@ const (
 
 	CodeUpstreamConnectFailed  = "upstream_connect_failed"   // 502
 	CodeUpstreamDNS            = "upstream_dns"              // 502
-	CodeUpstreamTLS            = "upstream_tls"              // 502
+	CodeUpstreamTLS            = "upstream_tls"              // 502, sent
 	CodeUpstreamConnectTimeout = "upstream_connect_timeout"  // 504
 	CodeUpstreamTimeout        = "upstream_timeout"          // 504, sent
 	CodeUpstreamClosed         = "upstream_closed"           // 502, sent
@@ -41,7 +41,7 @@ const (
 	CodeUpstreamBadEncoding    = "upstream_bad_encoding"     // 502, sent
 	CodeUpstreamRedirect       = "upstream_redirect"         // 502: a redirect has run nothing
 
-	CodeShuttingDown = "shutting_down" // 503
+	CodeShuttingDown = "shutting_down" // 503, sent
 	CodeInternal     = "internal"      // 500, sent
 )
 
@@ -73,7 +73,7 @@ var codes = map[string]struct {
 
 	CodeUpstreamConnectFailed:  {502, "The provider could not be reached.", false},
 	CodeUpstreamDNS:            {502, "The provider's host name could not be resolved.", false},
-	CodeUpstreamTLS:            {502, "The TLS connection to the provider could not be set up.", false},
+	CodeUpstreamTLS:            {502, "The TLS connection to the provider failed.", true},
 	CodeUpstreamConnectTimeout: {504, "Connecting to the provider took too long.", false},
 	CodeUpstreamTimeout:        {504, "The provider did not answer in time.", true},
 	CodeUpstreamClosed:         {502, "The provider closed the connection before answering.", true},
@@ -84,7 +84,7 @@ var codes = map[string]struct {
 	CodeUpstreamBadEncoding:    {502, "The provider's answer has an encoding that cannot be read.", true},
 	CodeUpstreamRedirect:       {502, "The provider answered with a redirect, which is not followed.", false},
 
-	CodeShuttingDown: {503, "The server is shutting down.", false},
+	CodeShuttingDown: {503, "The server is shutting down.", true},
 	CodeInternal:     {500, "An internal error occurred.", true},
 }
 

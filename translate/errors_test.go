@@ -77,13 +77,13 @@ func TestRepeatIsDiscouragedOnlyAfterSending(t *testing.T) {
 	f(CodeUpstreamBadContentType, true)
 	f(CodeUpstreamBadEncoding, true)
 	f(CodeInternal, true)
+	f(CodeUpstreamTLS, true)
+	f(CodeShuttingDown, true)
 
 	f(CodeUpstreamConnectFailed, false)
 	f(CodeUpstreamConnectTimeout, false)
 	f(CodeUpstreamDNS, false)
-	f(CodeUpstreamTLS, false)
 	f(CodeUpstreamRedirect, false)
-	f(CodeShuttingDown, false)
 }
 
 func TestErrorJSON(t *testing.T) {

@@ -22,7 +22,7 @@ func banner(w io.Writer, cfg *config.Config, apiAddr, adminAddr string) {
 		fmt.Fprintf(&b, "  admin      %s\n", admin.shown(""))
 	}
 	for _, provider := range cfg.Providers {
-		fmt.Fprintf(&b, "  provider   %s: %s, %s\n", provider.Name, providerURL(provider), providerKey(provider))
+		fmt.Fprintf(&b, "  provider   %s: %s, %s\n", provider.Name, providerURL(provider), providerKey(cfg, provider))
 	}
 	fmt.Fprintf(&b, "  models     %s\n", modelsLine(cfg))
 	fmt.Fprintf(&b, "  config     %s, digest %s\n", originLine(cfg.Origin), cfg.Digest())

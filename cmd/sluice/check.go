@@ -62,7 +62,7 @@ func summary(w io.Writer, cfg *config.Config) {
 	}
 	row("admin", admin)
 	for _, provider := range cfg.Providers {
-		row("provider", provider.Name, providerURL(provider), providerKey(provider))
+		row("provider", provider.Name, providerURL(provider), providerKey(cfg, provider))
 	}
 	for _, model := range cfg.Models {
 		for _, target := range model.Targets {
@@ -94,10 +94,12 @@ func providerURL(p config.Provider) string {
 }
 
 // providerKey says whose credential a provider sees.
-func providerKey(p config.Provider) string {
+func providerKey(cfg *config.Config, p config.Provider) string {
 	switch {
 	case p.Dialect == config.DialectSim:
 		return "no key needed"
+	case p.APIKey == "" && len(cfg.Keys) > 0:
+		return "no key: those of clients are sluice's own and stay here"
 	case p.APIKey == "":
 		return "the client's own key"
 	}

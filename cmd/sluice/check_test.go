@@ -26,7 +26,7 @@ digest    [0-9a-f]{16}
 listen    :8080
 admin     off
 provider  openai  https://api\.openai\.com/v1  key \*\*\*6789
-provider  local   http://localhost:8000/api  the client's own key
+provider  local   http://localhost:8000/api  no key: those of clients are sluice's own and stay here
 provider  sim     built-in simulator         no key needed
 model     fast    openai/gpt-4o-mini         weight 3
 model     fast    local/fast                 weight 1

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/sluicehq/sluice/proxy/watch"
 )
 
 // Config holds the settings of a Server. A zero field means its default, a
@@ -55,6 +57,10 @@ type Config struct {
 	// TLS makes the server speak TLS with this configuration. It is cloned, and
 	// offers http/1.1 only.
 	TLS *tls.Config
+
+	// Watcher notices on Linux that a client leaves. Whoever made it closes it
+	// after the server. Default one of the server's own.
+	Watcher *watch.Watcher
 
 	// OnAbortedUpload, when set, is called for each request whose client left
 	// before its last byte arrived. It must be quick and safe for concurrent use.

@@ -37,6 +37,8 @@ type Conn struct {
 	// turn counts the changes of owner, so that an exchange which forgot to end
 	// its turn can be told from one whose connection has moved on.
 	turn atomic.Uint64
+	// requestStart is when the first byte of the present request was read.
+	requestStart time.Time
 	// first receives a request's first byte, so that waiting for it holds no
 	// buffer.
 	first [1]byte
@@ -125,6 +127,10 @@ func (c *Conn) WaitForReader(waiting bool) {
 // one: the request is HTTP/1.1 without a close in its Connection fields, and the
 // server is not draining.
 func (c *Conn) KeepAlive() bool { return c.persistent.Load() && !c.srv.Draining() }
+
+// RequestStart is when the first byte of the present request was read. Only the
+// handler, and the exchange it detaches, may ask.
+func (c *Conn) RequestStart() time.Time { return c.requestStart }
 
 // RemoteAddr is the client's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.wire.RemoteAddr() }

@@ -69,7 +69,7 @@ func NewServer(cfg Config, http *fasthttp.Server) (*Server, error) {
 	}
 	s.configure()
 	var err error
-	s.watcher, err = newWatcher()
+	s.watcher, err = newWatcher(s.cfg.Watcher)
 	return s, err
 }
 

@@ -123,6 +123,7 @@ func (s *session) awaitFirst() error {
 		s.in = c.srv.takeInbox()
 		s.in.data = append(s.in.data, c.held...)
 		c.held = nil
+		c.requestStart = time.Now()
 		return nil
 	}
 	c.idle.Store(true)
@@ -141,6 +142,7 @@ func (s *session) awaitFirst() error {
 	}
 	s.in = c.srv.takeInbox()
 	s.in.data = append(s.in.data, c.first[0])
+	c.requestStart = time.Now()
 	return nil
 }
 

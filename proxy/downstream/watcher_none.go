@@ -2,12 +2,14 @@
 
 package downstream
 
+import "github.com/sluicehq/sluice/proxy/watch"
+
 // watcher notices nothing here: a departure shows when a write fails.
 type watcher struct{}
 
 type registration struct{}
 
-func newWatcher() (*watcher, error) { return &watcher{}, nil }
+func newWatcher(*watch.Watcher) (*watcher, error) { return &watcher{}, nil }
 
 func (w *watcher) add(*Conn) error { return nil }
 func (w *watcher) remove(*Conn)    {}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluicehq/sluice/proxy/watch"
 )
 
 // watcher notices departures with one goroutine per watched exchange that waits
@@ -18,7 +20,7 @@ type watcher struct{}
 // registration is what the watcher notes on a connection.
 type registration struct{ done chan struct{} }
 
-func newWatcher() (*watcher, error) { return &watcher{}, nil }
+func newWatcher(*watch.Watcher) (*watcher, error) { return &watcher{}, nil }
 
 func (w *watcher) add(*Conn) error { return nil }
 func (w *watcher) remove(*Conn)    {}

@@ -49,7 +49,7 @@ func BenchmarkHead(b *testing.B) {
 // benchmarkBody reads a stream of events over a socket. With echo the upstream sends
 // the next event only when the last one has been read, as a model that generates does;
 // ns/op then includes a wake-up on each side.
-func benchmarkBody(b *testing.B, c *Conn, up net.Conn, echo bool) {
+func benchmarkBody(b *testing.B, c *Conn, up net.Conn, each, echo bool) {
 	next := make(chan struct{}, 1)
 	stop := make(chan struct{})
 	done := make(chan struct{})
@@ -79,15 +79,27 @@ func benchmarkBody(b *testing.B, c *Conn, up net.Conn, echo bool) {
 	require.NoError(b, r.ReadHead(&h, "POST"))
 	b.ReportAllocs()
 	b.ResetTimer()
-	for read := 0; read < b.N*280; {
-		if echo {
-			next <- struct{}{}
-		}
-		content, err := r.ReadBody()
+	read := 0
+	piece := func(content []byte, err error) bool {
 		if err != nil {
 			b.Fatal(err)
 		}
 		read += len(content)
+		if read >= b.N*280 {
+			return false
+		}
+		if echo {
+			next <- struct{}{}
+		}
+		return true
+	}
+	if each {
+		piece(nil, nil)
+		r.Each(piece)
+	} else {
+		for more := piece(nil, nil); more; {
+			more = piece(r.ReadBody())
+		}
 	}
 	b.StopTimer()
 	close(stop)
@@ -95,19 +107,21 @@ func benchmarkBody(b *testing.B, c *Conn, up net.Conn, echo bool) {
 	<-done
 }
 
-func BenchmarkReadBody(b *testing.B) {
-	for name, pair := range map[string]func(testing.TB) (*Conn, net.Conn){
-		"plain": func(t testing.TB) (*Conn, net.Conn) { c, up := pair(t); return c, up },
-		"tls":   tlsPair,
-	} {
-		b.Run(name+"/one event at a time", func(b *testing.B) {
-			c, up := pair(b)
-			benchmarkBody(b, c, up, true)
-		})
-		b.Run(name+"/as fast as it can", func(b *testing.B) {
-			c, up := pair(b)
-			benchmarkBody(b, c, up, false)
-		})
+func BenchmarkBody(b *testing.B) {
+	for _, w := range []way{byReadBody, byEachWatched} {
+		for name, pair := range map[string]func(testing.TB) (*Conn, net.Conn){
+			"plain": func(t testing.TB) (*Conn, net.Conn) { c, up := w.pair(t); return c, up },
+			"tls":   w.tlsPair,
+		} {
+			b.Run(w.name+"/"+name+"/one event at a time", func(b *testing.B) {
+				c, up := pair(b)
+				benchmarkBody(b, c, up, w.each, true)
+			})
+			b.Run(w.name+"/"+name+"/as fast as it can", func(b *testing.B) {
+				c, up := pair(b)
+				benchmarkBody(b, c, up, w.each, false)
+			})
+		}
 	}
 }
 

@@ -40,17 +40,17 @@ var responses = []struct {
 
 func TestBodyCutAnywhereIsNeverComplete(t *testing.T) {
 	for _, tt := range responses {
-		t.Run(tt.name, func(t *testing.T) {
+		check := func(t *testing.T, w way) {
 			cuts := make(chan int, 1)
 			p := serve(t, func(c net.Conn) { _, _ = io.WriteString(c, tt.wire[:<-cuts]) })
-			pool := openPool(t, Options{BaseURL: p.url()})
+			pool := openPool(t, w.options(t, Options{BaseURL: p.url()}))
 			for cut := range len(tt.wire) {
 				c := dial(t, pool)
 				cuts <- cut
 				var r Reader
 				var h Head
 				r.Reset(c)
-				body, err := readAll(&r, &h, "POST")
+				body, err := w.readAll(t, &r, &h, "POST")
 				c.Close()
 				if cut < headSize(tt.wire) {
 					requireCode(t, CodeClosed, err)
@@ -67,7 +67,8 @@ func TestBodyCutAnywhereIsNeverComplete(t *testing.T) {
 				require.False(t, r.Reusable())
 				r.Release()
 			}
-		})
+		}
+		t.Run(tt.name, func(t *testing.T) { ways(t, check) })
 	}
 }
 
@@ -139,78 +140,88 @@ func (r *Reader) readArrivedHead(h *Head) (bool, error) {
 }
 
 func TestBytesAndEndTogetherNeedNoFurtherRead(t *testing.T) {
-	c, up := pair(t)
-	send(t, up, chunkedHead+chunked("a", "bc", "def")+"0\r\n\r\n")
-	var r Reader
-	var h Head
-	r.Reset(c)
-	require.NoError(t, r.ReadHead(&h, "POST"))
-	b, err := r.ReadBody()
-	require.NoError(t, err)
-	require.Equal(t, "abcdef", string(b))
-	require.True(t, r.AtEnd())
-	require.True(t, r.Reusable())
-	c.Close() // a read would fail now
-	_, err = r.ReadBody()
-	require.Equal(t, io.EOF, err)
-	_, err = r.ReadBody()
-	require.Equal(t, io.EOF, err)
-}
-
-func TestBodyHasRoomAroundIt(t *testing.T) {
-	f := func(wire string) {
-		t.Helper()
-		c, up := pair(t)
-		go func() {
-			_, _ = io.WriteString(up, wire)
-			_ = up.CloseWrite()
-		}()
+	ways(t, func(t *testing.T, w way) {
+		c, up := w.pair(t)
+		send(t, up, chunkedHead+chunked("a", "bc", "def")+"0\r\n\r\n")
 		var r Reader
 		var h Head
 		r.Reset(c)
 		require.NoError(t, r.ReadHead(&h, "POST"))
-		for {
-			b, err := r.ReadBody()
-			if errors.Is(err, io.EOF) {
-				break
+		content := w.body(t, &r)
+		b, err := content.ReadBody()
+		require.NoError(t, err)
+		require.Equal(t, "abcdef", string(b))
+		require.True(t, r.AtEnd())
+		require.True(t, r.Reusable())
+		c.Close() // a read would fail now
+		_, err = content.ReadBody()
+		require.Equal(t, io.EOF, err)
+		_, err = content.ReadBody()
+		require.Equal(t, io.EOF, err)
+	})
+}
+
+func TestBodyHasRoomAroundIt(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		f := func(wire string) {
+			t.Helper()
+			c, up := w.pair(t)
+			go func() {
+				_, _ = io.WriteString(up, wire)
+				_ = up.CloseWrite()
+			}()
+			var r Reader
+			var h Head
+			r.Reset(c)
+			require.NoError(t, r.ReadHead(&h, "POST"))
+			content := w.body(t, &r)
+			for {
+				b, err := content.ReadBody()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				require.NoError(t, err)
+				mem, start := r.Frame()
+				require.GreaterOrEqual(t, start, Headroom)
+				require.GreaterOrEqual(t, len(mem)-start-len(b), Tailroom)
+				require.GreaterOrEqual(t, cap(b)-len(b), Tailroom)
+				require.Same(t, &b[0], &mem[start])
+				want := string(b)
+				for i := range Headroom { // the caller's own framing harms nothing
+					mem[start-Headroom+i] = 'x'
+				}
+				for i := range Tailroom {
+					mem[start+len(b)+i] = 'x'
+				}
+				require.Equal(t, want, string(b))
 			}
-			require.NoError(t, err)
-			mem, start := r.Frame()
-			require.GreaterOrEqual(t, start, Headroom)
-			require.GreaterOrEqual(t, len(mem)-start-len(b), Tailroom)
-			require.GreaterOrEqual(t, cap(b)-len(b), Tailroom)
-			require.Same(t, &b[0], &mem[start])
-			want := string(b)
-			for i := range Headroom { // the caller's own framing harms nothing
-				mem[start-Headroom+i] = 'x'
-			}
-			for i := range Tailroom {
-				mem[start+len(b)+i] = 'x'
-			}
-			require.Equal(t, want, string(b))
+			mem, _ := r.Frame()
+			require.Nil(t, mem)
 		}
-		mem, _ := r.Frame()
-		require.Nil(t, mem)
-	}
-	big := strings.Repeat("0123456789abcdef", 8<<10)
-	f(chunkedHead + chunked("x", big, big) + "0\r\n\r\n")
-	f(chunkedHead + chunked(strings.Split(big[:4<<10], "")...) + "0\r\n\r\n")
-	f(okHead + "Content-Length: 131072\r\n\r\n" + big)
-	f(okHead + "\r\n" + big)
+		big := strings.Repeat("0123456789abcdef", 8<<10)
+		f(chunkedHead + chunked("x", big, big) + "0\r\n\r\n")
+		f(chunkedHead + chunked(strings.Split(big[:4<<10], "")...) + "0\r\n\r\n")
+		f(okHead + "Content-Length: 131072\r\n\r\n" + big)
+		f(okHead + "\r\n" + big)
+	})
 }
 
 func TestGarbageBehindContentComesAfterIt(t *testing.T) {
-	c, up := pair(t)
-	send(t, up, chunkedHead+"5\r\nhello\r\nzz\r\n")
-	var r Reader
-	var h Head
-	r.Reset(c)
-	body, err := readAll(&r, &h, "POST")
-	require.Equal(t, "hello", string(body))
-	requireCode(t, CodeBadResponse, err)
-	_, again := r.ReadBody()
-	require.Equal(t, err, again)
-	require.False(t, r.Reusable())
+	ways(t, func(t *testing.T, w way) {
+		c, up := w.pair(t)
+		send(t, up, chunkedHead+"5\r\nhello\r\nzz\r\n")
+		var r Reader
+		var h Head
+		r.Reset(c)
+		require.NoError(t, r.ReadHead(&h, "POST"))
+		content := w.body(t, &r)
+		body, err := whole(content)
+		require.Equal(t, "hello", string(body))
+		requireCode(t, CodeBadResponse, err)
+		_, again := content.ReadBody()
+		require.Equal(t, err, again)
+		require.False(t, r.Reusable())
+	})
 }
 
 func TestMalformedChunksAreRefused(t *testing.T) {
@@ -250,53 +261,59 @@ func TestMalformedChunksAreRefused(t *testing.T) {
 }
 
 func TestOnlyWhatTheFramingPromisedIsRead(t *testing.T) {
-	for name, tt := range map[string]struct {
-		wire, method, body string
-	}{
-		"bytes behind chunks":     {chunkedHead + "2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n", "POST", "ok"},
-		"bytes behind length":     {okHead + "Content-Length: 2\r\n\r\nok!", "POST", "ok"},
-		"body of an empty length": {okHead + "Content-Length: 0\r\n\r\nok", "POST", ""},
-		"body of HEAD":            {okHead + "Content-Length: 2\r\n\r\nok", "HEAD", ""},
-		"body of 204":             {"HTTP/1.1 204 No Content\r\n\r\nok", "POST", ""},
-		"body of 304":             {"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok", "GET", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, up := pair(t)
-			send(t, up, tt.wire)
-			var r Reader
-			var h Head
-			r.Reset(c)
-			body, err := readAll(&r, &h, tt.method)
-			require.NoError(t, err)
-			require.Equal(t, tt.body, string(body))
-			require.True(t, r.AtEnd())
-			require.False(t, r.Reusable(), "what follows is not an answer to anything")
-		})
-	}
+	ways(t, func(t *testing.T, w way) {
+		for name, tt := range map[string]struct {
+			wire, method, body string
+		}{
+			"bytes behind chunks":     {chunkedHead + "2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n", "POST", "ok"},
+			"bytes behind length":     {okHead + "Content-Length: 2\r\n\r\nok!", "POST", "ok"},
+			"body of an empty length": {okHead + "Content-Length: 0\r\n\r\nok", "POST", ""},
+			"body of HEAD":            {okHead + "Content-Length: 2\r\n\r\nok", "HEAD", ""},
+			"body of 204":             {"HTTP/1.1 204 No Content\r\n\r\nok", "POST", ""},
+			"body of 304":             {"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok", "GET", ""},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c, up := w.pair(t)
+				send(t, up, tt.wire)
+				var r Reader
+				var h Head
+				r.Reset(c)
+				body, err := w.readAll(t, &r, &h, tt.method)
+				require.NoError(t, err)
+				require.Equal(t, tt.body, string(body))
+				require.True(t, r.AtEnd())
+				require.False(t, r.Reusable(), "what follows is not an answer to anything")
+			})
+		}
+	})
 }
 
 func TestReleaseDoesNotLoseBytesSilently(t *testing.T) {
-	c, up := pair(t)
-	send(t, up, okHead+"Content-Length: 2\r\n\r\nok")
-	var r Reader
-	var h Head
-	r.Reset(c)
-	require.NoError(t, r.ReadHead(&h, "POST"))
-	if r.pos == r.end {
-		t.Skip("head and body came in two reads")
-	}
-	r.Release()
-	_, err := r.ReadBody()
-	require.ErrorIs(t, err, errReleased)
-	require.False(t, r.Reusable())
+	ways(t, func(t *testing.T, w way) {
+		c, up := w.pair(t)
+		send(t, up, okHead+"Content-Length: 2\r\n\r\nok")
+		var r Reader
+		var h Head
+		r.Reset(c)
+		require.NoError(t, r.ReadHead(&h, "POST"))
+		if r.pos == r.end {
+			t.Skip("head and body came in two reads")
+		}
+		r.Release()
+		_, err := w.body(t, &r).ReadBody()
+		require.ErrorIs(t, err, errReleased)
+		require.False(t, r.Reusable())
+	})
 }
 
 func TestBodyBeforeHeadIsAnError(t *testing.T) {
-	c, _ := pair(t)
-	var r Reader
-	r.Reset(c)
-	_, err := r.ReadBody()
-	require.ErrorIs(t, err, errNoHead)
+	ways(t, func(t *testing.T, w way) {
+		c, _ := w.pair(t)
+		var r Reader
+		r.Reset(c)
+		_, err := w.body(t, &r).ReadBody()
+		require.ErrorIs(t, err, errNoHead)
+	})
 }
 
 func TestDecodingAllocatesNothing(t *testing.T) {

@@ -5,14 +5,13 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// longAgo is a read deadline that has passed.
-var longAgo = time.Unix(1, 0)
+// longAgo is a deadline that has passed.
+var longAgo, noDeadline = time.Unix(1, 0), time.Time{}
 
 // Conn is one connection to the provider of a Pool. One goroutine reads (through a
 // Reader) and one may write at the same time; Close and Interrupt may be called from
@@ -29,8 +28,7 @@ type Conn struct {
 	closed  atomic.Bool
 	writing atomic.Int32
 
-	mu          sync.Mutex // guards interrupted together with the read deadline
-	interrupted bool
+	stay
 
 	// Of the reading goroutine.
 	tryRead func(fd uintptr) bool // made once, so that a read allocates nothing
@@ -59,11 +57,19 @@ func (c *Conn) Reused() bool { return c.reused }
 // still being written is cut off, so that the upstream does not get to read what is
 // left of it in the kernel. Calls after the first do nothing.
 func (c *Conn) Close() {
-	if c.closed.Swap(true) {
+	if c.closed.Swap(true) || c.abandon() {
 		return
 	}
 	if c.writing.Load() > 0 {
 		_ = c.tcp.SetLinger(0) // fails only on a dead socket
+	}
+	c.release()
+}
+
+// release closes the descriptor.
+func (c *Conn) release() {
+	if c.watcher != nil {
+		c.watcher.Remove(c.watched)
 	}
 	_ = c.tcp.Close() // the socket is gone whatever it says
 }
@@ -78,27 +84,32 @@ func (c *Conn) Interrupt() {
 	_ = c.tcp.SetReadDeadline(longAgo) // fails only on a closed socket, which wakes readers itself
 }
 
-// settle takes back an interrupt once the reader has seen it, or nobody waits for it
-// any more.
-func (c *Conn) settle() {
+// settle takes back what woke the reader, once it has seen it or nobody waits for it
+// any more. It reports whether that was an Interrupt.
+func (c *Conn) settle() (interrupted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.interrupted {
-		c.interrupted = false
-		_ = c.tcp.SetReadDeadline(time.Time{})
+	interrupted = c.interrupted
+	if c.interrupted || c.woken {
+		c.interrupted, c.woken = false, false
+		_ = c.tcp.SetReadDeadline(noDeadline)
 	}
+	return interrupted
 }
 
 // Write writes p whole or fails with an *Error.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.writing.Add(1)
 	defer c.writing.Add(-1)
-	if c.tls == nil {
-		n, err := c.tcp.Write(p)
-		return n, socketError("writing to", err, false)
+	write := c.tcp.Write
+	if c.tls != nil {
+		write = c.tls.Write
 	}
-	n, err := c.tls.Write(p)
-	return n, socketError("writing to", err, true)
+	n, err := write(p)
+	if err != nil && c.closed.Load() {
+		err = net.ErrClosed
+	}
+	return n, socketError("writing to", err, c.tls != nil)
 }
 
 // receive waits for bytes and returns them in a block, where n of them begin at

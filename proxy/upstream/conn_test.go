@@ -16,29 +16,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// links are the ways in which a connection reaches an upstream.
-func links(t *testing.T, f func(t *testing.T, pair func(testing.TB) (*Conn, net.Conn))) {
-	t.Run("plain", func(t *testing.T) {
-		f(t, func(t testing.TB) (*Conn, net.Conn) {
-			c, up := pair(t)
-			return c, up
+// links are the ways in which a connection reaches an upstream, each with the ways to
+// read a body from it.
+func links(t *testing.T, f func(t *testing.T, w way, pair func(testing.TB) (*Conn, net.Conn))) {
+	ways(t, func(t *testing.T, w way) {
+		t.Run("plain", func(t *testing.T) {
+			f(t, w, func(t testing.TB) (*Conn, net.Conn) {
+				c, up := w.pair(t)
+				return c, up
+			})
 		})
+		t.Run("tls", func(t *testing.T) { f(t, w, w.tlsPair) })
 	})
-	t.Run("tls", func(t *testing.T) { f(t, tlsPair) })
 }
 
-// startRead reads a head, or the next of a body if h is nil, in a goroutine of its own.
-func startRead(r *Reader, h *Head) <-chan error {
+// startRead reads in a goroutine of its own.
+func startRead(read func() error) <-chan error {
 	out := make(chan error, 1)
-	go func() {
-		if h != nil {
-			out <- r.ReadHead(h, "POST")
-			return
-		}
-		_, err := r.ReadBody()
-		out <- err
-	}()
+	go func() { out <- read() }()
 	return out
+}
+
+// nextHead and nextPiece are what startRead may read.
+func nextHead(r *Reader, h *Head) func() error {
+	return func() error { return r.ReadHead(h, "POST") }
+}
+
+func nextPiece(s bodySource) func() error {
+	return func() error {
+		_, err := s.ReadBody()
+		return err
+	}
 }
 
 func await(t testing.TB, ch <-chan error) error {
@@ -53,20 +61,20 @@ func await(t testing.TB, ch <-chan error) error {
 }
 
 func TestCloseUnblocksARead(t *testing.T) {
-	links(t, func(t *testing.T, pair func(testing.TB) (*Conn, net.Conn)) {
+	links(t, func(t *testing.T, w way, pair func(testing.TB) (*Conn, net.Conn)) {
 		for _, phase := range []string{"head", "body"} {
 			t.Run(phase, func(t *testing.T) {
 				c, up := pair(t)
 				var r Reader
 				var h Head
 				r.Reset(c)
-				waiting := &h
+				waiting := nextHead(&r, &h)
 				if phase == "body" {
 					send(t, up, chunkedHead)
 					require.NoError(t, r.ReadHead(&h, "POST"))
-					waiting = nil
+					waiting = nextPiece(w.body(t, &r))
 				}
-				read := startRead(&r, waiting)
+				read := startRead(waiting)
 				c.Close()
 				c.Close()
 				requireCode(t, CodeClosed, await(t, read))
@@ -78,7 +86,7 @@ func TestCloseUnblocksARead(t *testing.T) {
 }
 
 func TestCloseUnblocksAWriteAndCutsTheRequest(t *testing.T) {
-	links(t, func(t *testing.T, pair func(testing.TB) (*Conn, net.Conn)) {
+	links(t, func(t *testing.T, w way, pair func(testing.TB) (*Conn, net.Conn)) {
 		c, up := pair(t)
 		wrote := make(chan error, 1)
 		body := make([]byte, 64<<20)
@@ -96,12 +104,12 @@ func TestCloseUnblocksAWriteAndCutsTheRequest(t *testing.T) {
 }
 
 func TestInterruptWakesAReadOnce(t *testing.T) {
-	links(t, func(t *testing.T, pair func(testing.TB) (*Conn, net.Conn)) {
+	links(t, func(t *testing.T, w way, pair func(testing.TB) (*Conn, net.Conn)) {
 		c, up := pair(t)
 		var r Reader
 		var h Head
 		r.Reset(c)
-		read := startRead(&r, &h)
+		read := startRead(nextHead(&r, &h))
 		c.Interrupt()
 		require.Equal(t, ErrInterrupted, await(t, read))
 
@@ -112,33 +120,20 @@ func TestInterruptWakesAReadOnce(t *testing.T) {
 		send(t, up, chunkedHead[:20])
 		send(t, up, chunkedHead[20:])
 		require.NoError(t, r.ReadHead(&h, "POST"))
-		read = startRead(&r, nil)
+		content := w.body(t, &r)
+		read = startRead(nextPiece(content))
 		c.Interrupt()
 		require.Equal(t, ErrInterrupted, await(t, read))
 		send(t, up, "2\r\nok\r\n0\r\n\r\n")
-		body, err := rest(&r)
+		body, err := rest(content)
 		require.NoError(t, err)
 		require.Equal(t, "ok", string(body))
 		require.True(t, r.Reusable())
 	})
 }
 
-func rest(r *Reader) (body []byte, err error) {
-	for {
-		b, err := r.ReadBody()
-		switch {
-		case err == nil, errors.Is(err, ErrInterrupted):
-			body = append(body, b...)
-		case errors.Is(err, io.EOF):
-			return body, nil
-		default:
-			return body, err
-		}
-	}
-}
-
 func TestInterruptLosesNothing(t *testing.T) {
-	links(t, func(t *testing.T, pair func(testing.TB) (*Conn, net.Conn)) {
+	links(t, func(t *testing.T, w way, pair func(testing.TB) (*Conn, net.Conn)) {
 		c, up := pair(t)
 		var want bytes.Buffer
 		var wire strings.Builder
@@ -181,7 +176,7 @@ func TestInterruptLosesNothing(t *testing.T) {
 			err = r.ReadHead(&h, "POST")
 		}
 		require.NoError(t, err)
-		body, err := rest(&r)
+		body, err := rest(w.body(t, &r))
 		close(stop)
 		workers.Wait()
 		require.NoError(t, err)
@@ -198,20 +193,21 @@ func TestResetIsNotAnEnd(t *testing.T) {
 		"in a length":     okHead + "Content-Length: 5\r\n\r\nok",
 		"until close":     okHead + "\r\nok",
 	} {
-		t.Run(name, func(t *testing.T) {
-			c, up := pair(t)
+		check := func(t *testing.T, w way) {
+			c, up := w.pair(t)
 			var r Reader
 			var h Head
 			r.Reset(c)
 			send(t, up, head)
 			if strings.Contains(head, "\r\n\r\n") {
 				require.NoError(t, r.ReadHead(&h, "POST"))
-				b, err := r.ReadBody()
+				body := w.body(t, &r)
+				b, err := body.ReadBody()
 				require.NoError(t, err)
 				require.Equal(t, "ok", string(b))
 				require.NoError(t, up.SetLinger(0))
 				require.NoError(t, up.Close())
-				_, err = r.ReadBody()
+				_, err = body.ReadBody()
 				requireCode(t, CodeReset, err)
 			} else {
 				require.NoError(t, up.SetLinger(0))
@@ -220,7 +216,8 @@ func TestResetIsNotAnEnd(t *testing.T) {
 			}
 			require.False(t, r.AtEnd())
 			require.False(t, r.Reusable())
-		})
+		}
+		t.Run(name, func(t *testing.T) { ways(t, check) })
 	}
 }
 

@@ -74,6 +74,7 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 		}
 	}
 	if !a.secure {
+		c.watch(p.options.Watcher)
 		return c, nil
 	}
 	if err := c.startTLS(ctx, p.tls, a.name); err != nil {

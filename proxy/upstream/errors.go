@@ -51,6 +51,7 @@ var ErrInterrupted = errors.New("reading from upstream: interrupted")
 
 var (
 	errNoHead   = errors.New("reading from upstream: body read before the head")
+	errNested   = errors.New("reading from upstream: body read from within Each")
 	errReleased = errors.New("reading from upstream: body read after its buffer was released")
 	errNoAnswer = &Error{Code: CodeClosed, Op: "reading from", Detail: "connection closed before the answer", cause: io.ErrUnexpectedEOF}
 )

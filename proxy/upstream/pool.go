@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sluicehq/sluice/proxy/watch"
 )
 
 const (
@@ -32,6 +34,9 @@ type Options struct {
 	IdleConn time.Duration
 	// MaxIdle is the number of unused connections kept; 256.
 	MaxIdle int
+	// Watcher reports the ends of connections, which lets Reader.Each do with fewer
+	// system calls. It is closed after the last connection of the pool. None if nil.
+	Watcher *watch.Watcher
 	// Resolver replaces the system's name resolution.
 	Resolver *net.Resolver
 	// Control is called with each socket before it connects.

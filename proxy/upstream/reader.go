@@ -26,6 +26,7 @@ type Reader struct {
 	done    bool  // the framed end has been read
 	extra   bool  // bytes came behind the framed end
 	closing bool  // the head forbids another exchange
+	lent    bool  // a function given to Each has the last piece
 	err     error // what every further call returns
 }
 
@@ -178,6 +179,9 @@ func (r *Reader) finish() {
 // ErrInterrupted passes, and ReadBody may be called again. Anything else is an *Error,
 // in front of which all bytes that came before it have been returned.
 func (r *Reader) ReadBody() ([]byte, error) {
+	if r.lent {
+		return nil, errNested
+	}
 	for {
 		if r.pos < r.end {
 			if b := r.decode(); len(b) > 0 {

@@ -73,6 +73,12 @@ func dial(t testing.TB, pool *Pool) *Conn {
 // pair returns a connection and the upstream's end of it.
 func pair(t testing.TB) (*Conn, *net.TCPConn) {
 	t.Helper()
+	return byReadBody.pair(t)
+}
+
+func (w way) pair(t testing.TB) (*Conn, *net.TCPConn) {
+	t.Helper()
+	o := w.options(t, Options{})
 	accepted := make(chan net.Conn, 1)
 	closed := make(chan struct{})
 	p := serve(t, func(c net.Conn) {
@@ -80,7 +86,8 @@ func pair(t testing.TB) (*Conn, *net.TCPConn) {
 		<-closed
 	})
 	t.Cleanup(func() { close(closed) })
-	c := dial(t, openPool(t, Options{BaseURL: p.url()}))
+	o.BaseURL = p.url()
+	c := dial(t, openPool(t, o))
 	select {
 	case up := <-accepted:
 		return c, up.(*net.TCPConn)
@@ -101,16 +108,7 @@ func readAll(r *Reader, h *Head, method string) (body []byte, err error) {
 	if err := r.ReadHead(h, method); err != nil {
 		return nil, err
 	}
-	for {
-		b, err := r.ReadBody()
-		if errors.Is(err, io.EOF) {
-			return body, nil
-		}
-		if err != nil {
-			return body, err
-		}
-		body = append(body, b...)
-	}
+	return whole(r)
 }
 
 // failure requires err to be an *Error with the code.

@@ -96,6 +96,12 @@ func (p *provider) secureURL() string { return "https://" + p.Addr().String() }
 // tlsPair returns a connection over TLS and the upstream's end of it.
 func tlsPair(t testing.TB) (*Conn, net.Conn) {
 	t.Helper()
+	return byReadBody.tlsPair(t)
+}
+
+func (w way) tlsPair(t testing.TB) (*Conn, net.Conn) {
+	t.Helper()
+	o := w.options(t, Options{})
 	ca := newAuthority(t)
 	accepted := make(chan net.Conn, 1)
 	closed := make(chan struct{})
@@ -104,7 +110,8 @@ func tlsPair(t testing.TB) (*Conn, net.Conn) {
 		<-closed
 	})
 	t.Cleanup(func() { close(closed) })
-	c := dial(t, openPool(t, Options{BaseURL: p.secureURL(), CAFile: ca.file(t)}))
+	o.BaseURL, o.CAFile = p.secureURL(), ca.file(t)
+	c := dial(t, openPool(t, o))
 	select {
 	case up := <-accepted:
 		return c, up
