@@ -1,6 +1,7 @@
 package accounting
 
 import (
+	"runtime"
 	"strings"
 	"sync"
 	"unicode"
@@ -121,6 +122,7 @@ func (c *tokenCounter) piece(s string) {
 		return
 	}
 	c.counted += int64(len(s))
+	runtime.Gosched() // streams are waiting; this is not urgent
 	if c.codec != nil {
 		if n, err := c.codec.Count(s); err == nil {
 			c.tokens += int64(n)
