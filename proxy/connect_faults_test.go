@@ -132,13 +132,16 @@ func TestVerifiedProviderIsServedOverTLS(t *testing.T) {
 	r := newRig(t)
 	r.up.TLS(ca.Good())
 	r.repoint(t, upstream.Options{BaseURL: r.up.URL() + "/v1", CAFile: ca.PEMFile()})
+	for _, id := range []string{"a", "b", "c"} {
+		p, _ := r.askAs(id, wholeBody)
+		require.Equal(t, 200, p.status)
+	}
+	require.Equal(t, 1, r.up.Conns(), "an answer that ends with its last byte leaves its connection to the next")
+
 	want := fakeprovider.ChatStream(fakeprovider.ChatOptions{IncludeUsage: true})
 	r.play(want)
-	for _, id := range []string{"a", "b", "c"} {
-		p, _ := r.askAs(id, streamBody)
-		p.requireWhole(t)
-		require.Equal(t, chatText(want), string(p.body))
-	}
-	require.Equal(t, 1, r.up.Conns())
+	p, _ := r.askAs("stream", streamBody)
+	p.requireWhole(t)
+	require.Equal(t, chatText(want), string(p.body))
 	r.srv.routes.providers[0].pool.CloseIdle()
 }

@@ -117,6 +117,16 @@ func TestWholeAnswerIsForwardedAndCounted(t *testing.T) {
 
 func TestKeepAliveServesManyExchangesOnOneConnectionEachSide(t *testing.T) {
 	r := newRig(t)
+	stream := fakeprovider.ChatStream(fakeprovider.ChatOptions{IncludeUsage: true})
+	wire := fakeprovider.Response(200, "text/event-stream", fakeprovider.Chunked, fakeprovider.Events(stream)...)
+	r.up.Handle(func(e *fakeprovider.Exchange) {
+		if !e.Asked().Stream {
+			fakeprovider.DefaultScript(e)
+			return
+		}
+		e.Raw(wire) // its end comes with its last event, so there is nothing to wait for
+		e.KeepAlive()
+	})
 	c := r.dial()
 	for i := range 50 {
 		id := fmt.Sprint("stream-", i)
