@@ -87,7 +87,7 @@ func (x *exchange) streamFields() []byte {
 // relayBytes forwards what one read brought.
 func (x *exchange) relayBytes(b []byte) {
 	r := &x.relay
-	pending := r.scan.Pending()
+	pending, straddles := r.scan.Pending(), r.scan.Holds()
 	if !r.oversize && len(pending)+len(b) > maxHeld {
 		if len(pending) > 0 && x.forwardCopy(pending) != nil {
 			return
@@ -99,7 +99,7 @@ func (x *exchange) relayBytes(b []byte) {
 	if r.editing {
 		x.relayEdited(b, work)
 	} else {
-		x.relayVerbatim(b, work, len(pending) > 0)
+		x.relayVerbatim(b, work, straddles)
 	}
 	work.release()
 	x.publishLive()

@@ -70,6 +70,10 @@ func (s *Scanner) Pending() []byte {
 	return s.held
 }
 
+// Holds reports whether Raw of the next block will begin with bytes of an earlier Feed:
+// those of Pending, or the LF alone that completes the line end before.
+func (s *Scanner) Holds() bool { return s.size > 0 || s.lead }
+
 // Next reads the next complete block into ev and reports whether there was one.
 func (s *Scanner) Next(ev *Event) bool {
 	if s.size == 0 {

@@ -248,3 +248,23 @@ func FuzzScannerDivision(f *testing.F) {
 		requireSameForAnyDivision(t, int(maxEvent), stream, divided)
 	})
 }
+
+// A relay that forwards blocks from its own buffer has to know of every byte that is
+// held, the LF of a CRLF cut in two included.
+func TestHoldsTheLineFeedOfACutLineEnd(t *testing.T) {
+	var s sse.Scanner
+	var ev sse.Event
+	s.Feed([]byte("data: x\r\n\r"))
+	require.True(t, s.Next(&ev))
+	require.False(t, s.Next(&ev))
+	require.False(t, s.Holds())
+
+	s.Feed([]byte("\n"))
+	require.False(t, s.Next(&ev))
+	require.True(t, s.Holds())
+
+	s.Feed([]byte("\r"))
+	require.True(t, s.Next(&ev))
+	require.Equal(t, "\n\r", string(ev.Raw))
+	require.False(t, s.Holds())
+}
