@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // recordings returns the folders of recorded streams of the OpenAI formats, the
@@ -135,11 +136,11 @@ func later(prev *int64, next ...*int64) *int64 {
 	return prev
 }
 
-func count(n *int64) accounting.Count {
+func count(n *int64) tokens.Count {
 	if n == nil {
-		return accounting.Count{}
+		return tokens.Count{}
 	}
-	return accounting.Known(*n)
+	return tokens.Known(*n)
 }
 
 func unquoted(t *testing.T, inside []byte) string {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // envelope holds the members of an event's top level that matter to a meter.
@@ -219,7 +221,7 @@ func (m *Meter) takeUsage(usage value, final bool) bool {
 	if !u.Any() {
 		return true
 	}
-	m.usage = Merge(m.usage, u)
+	m.usage = tokens.Merge(m.usage, u)
 	m.final = final
 	m.rawUsage = m.rawUsage[:0]
 	if len(usage.raw) <= maxRawUsage {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/tidwall/gjson"
 	"github.com/tiktoken-go/tokenizer"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // Estimator counts tokens where no provider has counted them. Its numbers are
@@ -91,9 +93,9 @@ func OutputLimit(requestBody []byte) (limit int64, ok bool) {
 // from what came of the answer, never above what the request allows. Output is
 // absent when nothing of the answer was seen, for then nobody can tell how much
 // of it had been made.
-func (e *Estimator) Estimate(model, endpoint string, requestBody []byte, text OutputText) Usage {
-	var u Usage
-	u.Input = Count{N: e.Prompt(model, endpoint, requestBody), Known: true}
+func (e *Estimator) Estimate(model, endpoint string, requestBody []byte, text OutputText) tokens.Usage {
+	var u tokens.Usage
+	u.Input = tokens.Count{N: e.Prompt(model, endpoint, requestBody), Known: true}
 	output, reasoning := e.output(model, text)
 	if output == 0 {
 		return u
@@ -102,9 +104,9 @@ func (e *Estimator) Estimate(model, endpoint string, requestBody []byte, text Ou
 		output = min(output, limit)
 		reasoning = min(reasoning, limit)
 	}
-	u.Output = Count{N: output, Known: true}
+	u.Output = tokens.Count{N: output, Known: true}
 	if reasoning > 0 {
-		u.OutputReasoning = Count{N: reasoning, Known: true}
+		u.OutputReasoning = tokens.Count{N: reasoning, Known: true}
 	}
 	return u
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 func TestOutputCountsTextReasoningRefusalAndTools(t *testing.T) {
@@ -68,9 +70,9 @@ func TestEstimateNeverExceedsWhatTheRequestAllows(t *testing.T) {
 		Content: []byte(strings.Repeat("word ", 500)), Reasoning: []byte(strings.Repeat("thought ", 500)), TotalBytes: 6500,
 	}
 	u := e.Estimate("gpt-4o", "chat/completions", body, long)
-	require.Equal(t, Count{N: 8, Known: true}, u.Input)
-	require.Equal(t, Count{N: 10, Known: true}, u.Output)
-	require.Equal(t, Count{N: 10, Known: true}, u.OutputReasoning)
+	require.Equal(t, tokens.Count{N: 8, Known: true}, u.Input)
+	require.Equal(t, tokens.Count{N: 10, Known: true}, u.Output)
+	require.Equal(t, tokens.Count{N: 10, Known: true}, u.OutputReasoning)
 }
 
 func TestEstimateLeavesUnseenOutputAbsent(t *testing.T) {

@@ -1,6 +1,10 @@
 package accounting
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
+)
 
 // Shape is the kind of answer a meter reads.
 type Shape uint8
@@ -92,7 +96,7 @@ type Meter struct {
 	events, bad, toolBytes int64
 	tmpl                   template
 	texts                  texts
-	usage                  Usage
+	usage                  tokens.Usage
 	rawUsage               []byte
 	choices                []choice
 	tools                  *toolTable
@@ -152,7 +156,7 @@ func (m *Meter) ObserveOversized() {
 
 // Usage returns the best numbers so far. Its source is that of a stream that is
 // cut now; Source tells it for a known end.
-func (m *Meter) Usage() (Usage, Source) { return m.usage, m.Source(false) }
+func (m *Meter) Usage() (tokens.Usage, Source) { return m.usage, m.Source(false) }
 
 // Source says where the numbers of Usage come from. Usage is reported when it
 // came at the end of the answer, or when the answer ended well after it; in a

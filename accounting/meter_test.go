@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // metered returns a meter that has read the data of some events.
@@ -161,7 +163,7 @@ func TestUsageSource(t *testing.T) {
 func TestRefusedCountsAreFlagged(t *testing.T) {
 	m := metered(ShapeChat, head+`"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":2}}`)
 	u, _ := m.Usage()
-	require.Equal(t, Usage{Output: Known(2)}, u)
+	require.Equal(t, tokens.Usage{Output: tokens.Known(2)}, u)
 	require.True(t, m.Stats().Degraded)
 }
 
@@ -173,7 +175,7 @@ func TestRawUsageIsVerbatimAndBounded(t *testing.T) {
 	m.Observe(nil, []byte(`{"choices":[],"usage":{"prompt_tokens":4,"x":"`+strings.Repeat("x", 20<<10)+`"}}`))
 	require.Nil(t, m.RawUsage())
 	u, _ := m.Usage()
-	require.Equal(t, Known(4), u.Input)
+	require.Equal(t, tokens.Known(4), u.Input)
 }
 
 func TestComplete(t *testing.T) {
@@ -294,7 +296,7 @@ func TestObserveBody(t *testing.T) {
 	require.True(t, m.Complete())
 	u, source := m.Usage()
 	require.Equal(t, SourceReported, source)
-	require.Equal(t, Usage{Input: Known(3), Output: Known(2)}, u)
+	require.Equal(t, tokens.Usage{Input: tokens.Known(3), Output: tokens.Known(2)}, u)
 	require.Equal(t, "hello", string(m.Text().Content))
 	calls := m.ToolCalls()
 	require.Len(t, calls, 2)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // MetricsOptions say what a Metrics may show. The functions are called while
@@ -160,7 +162,7 @@ func (m *Metrics) addTokens(provider, model string, r *Record) {
 	source := sourceLabel(r.UsageSource)
 	for _, part := range [...]struct {
 		kind  string
-		count Count
+		count tokens.Count
 	}{
 		{"input", r.Usage.Input},
 		{"input_cached", r.Usage.InputCached},

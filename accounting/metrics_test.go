@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 func anyOf(names ...string) func(string) bool {
@@ -80,9 +82,9 @@ func family(all map[string]float64, name string) map[string]float64 {
 func TestFinishedExchangeFeedsEveryMetric(t *testing.T) {
 	m := testMetrics()
 	r := fullRecord()
-	r.Usage = Usage{
-		Input: Known(100), InputCached: Known(40), InputCacheWrite: Known(0),
-		Output: Known(50), OutputReasoning: Known(20),
+	r.Usage = tokens.Usage{
+		Input: tokens.Known(100), InputCached: tokens.Known(40), InputCacheWrite: tokens.Known(0),
+		Output: tokens.Known(50), OutputReasoning: tokens.Known(20),
 	}
 	r.ToolCalls = []ToolCallSummary{{Complete: true}, {Complete: false}, {Complete: true}}
 	m.Exchange(r, 30*time.Microsecond)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // What an upstream may charge for an exchange, as far as sluice can tell.
@@ -64,8 +66,8 @@ type Record struct {
 	Chunks         int64 `json:"chunks"`
 	BytesDelivered int64 `json:"bytes_delivered"`
 
-	Usage       Usage  `json:"usage"`
-	UsageSource Source `json:"usage_source"`
+	Usage       tokens.Usage `json:"usage"`
+	UsageSource Source       `json:"usage_source"`
 	// RawUsage is the provider's own usage object, verbatim. What is not valid
 	// JSON is left out when the record is written.
 	RawUsage json.RawMessage `json:"raw_usage,omitempty"`

@@ -3,6 +3,8 @@ package accounting
 import (
 	"log/slog"
 	"time"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // LogValue is the record as one log line shows it, under the names of its JSON form.
@@ -65,10 +67,10 @@ func (l *logLine) millis(name string, d time.Duration) {
 	}
 }
 
-func (l *logLine) usage(u Usage) {
+func (l *logLine) usage(u tokens.Usage) {
 	for _, c := range []struct {
 		name string
-		n    Count
+		n    tokens.Count
 	}{
 		{"input", u.Input},
 		{"input_cached", u.InputCached},

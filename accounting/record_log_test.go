@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 func TestRecordIsOneLogLineWithoutWhatIsAbsent(t *testing.T) {
 	took := int64(54)
 	r := &Record{
 		ID: "a", Outcome: OutcomeClientGone, Phase: PhaseStreaming, StatusDownstream: 499, Stream: true,
-		ToFirstToken: 1500 * time.Microsecond, Usage: Usage{Output: Known(0)}, UsageSource: SourceRunning,
+		ToFirstToken: 1500 * time.Microsecond, Usage: tokens.Usage{Output: tokens.Known(0)}, UsageSource: SourceRunning,
 		CloseMicros: &took, RawUsage: json.RawMessage(`{"x":1}`),
 	}
 	var out bytes.Buffer

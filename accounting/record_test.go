@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 func fullRecord() *Record {
@@ -17,7 +19,7 @@ func fullRecord() *Record {
 		DialectIn: "openai", DialectOut: "openai", Stream: true, Endpoint: "chat/completions",
 		Phase: PhaseStreaming, Outcome: OutcomeClientGone, Code: "client_gone", HalfClosed: true,
 		StatusDownstream: 200, StatusUpstream: 200, Chunks: 17, BytesDelivered: 4096,
-		Usage:       Usage{Input: Known(12), InputCached: Known(0), Output: Known(34)},
+		Usage:       tokens.Usage{Input: tokens.Known(12), InputCached: tokens.Known(0), Output: tokens.Known(34)},
 		UsageSource: SourceRunning, RawUsage: json.RawMessage(`{"prompt_tokens":12}`), MayBill: MayBillPartial,
 		CostNanoUSD: &cost, ToolCalls: []ToolCallSummary{{Choice: 0, Index: 1, Name: "f", ArgumentBytes: 9, Complete: true}},
 		FinishReasons: []string{"tool_calls"}, CloseMicros: &closed, Delivered: false, AccountingDegraded: true, BadEvents: 2,

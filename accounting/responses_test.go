@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 const (
@@ -54,7 +56,7 @@ func TestResponsesUsageAndReasons(t *testing.T) {
 	require.False(t, m.Complete())
 	require.Equal(t, KindDone, m.Observe(nil, []byte(responseDone)).Kind)
 	u, source := m.Usage()
-	require.Equal(t, Usage{Input: Known(3), Output: Known(4)}, u)
+	require.Equal(t, tokens.Usage{Input: tokens.Known(3), Output: tokens.Known(4)}, u)
 	require.Equal(t, SourceReported, source)
 	require.Equal(t, []string{"completed"}, m.FinishReasons())
 

@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // state is everything a meter tells about an exchange.
 type state struct {
 	Chunks   []Chunk
 	Stats    Stats
-	Usage    Usage
+	Usage    tokens.Usage
 	Sources  [2]Source
 	Raw      string
 	Complete bool

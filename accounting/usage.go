@@ -4,77 +4,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
-
-// Count is a number of tokens that may be absent. Absent is not zero: a
-// provider that says nothing about cached tokens has not said "none".
-// In JSON an absent count is null.
-type Count struct {
-	N     int64
-	Known bool
-}
-
-// Known returns a count that is present.
-func Known(n int64) Count { return Count{N: n, Known: true} }
-
-// Set makes the count present with the value n.
-func (c *Count) Set(n int64) { *c = Known(n) }
-
-// Or returns c if it is present, else other.
-func (c Count) Or(other Count) Count {
-	if c.Known {
-		return c
-	}
-	return other
-}
-
-// String returns the number in decimal, or "-" when absent.
-func (c Count) String() string {
-	if !c.Known {
-		return "-"
-	}
-	return strconv.FormatInt(c.N, 10)
-}
-
-// MarshalJSON writes the number, or null when absent.
-func (c Count) MarshalJSON() ([]byte, error) {
-	if !c.Known {
-		return []byte("null"), nil
-	}
-	return strconv.AppendInt(nil, c.N, 10), nil
-}
-
-// UnmarshalJSON reads a number; null makes the count absent.
-func (c *Count) UnmarshalJSON(b []byte) error {
-	if string(b) == "null" {
-		*c = Count{}
-		return nil
-	}
-	n, err := strconv.ParseInt(string(b), 10, 64)
-	if err != nil {
-		return strconv.ErrSyntax
-	}
-	c.Set(n)
-	return nil
-}
-
-// IsZero reports an absent count, so that the omitzero tag leaves it out.
-func (c Count) IsZero() bool { return !c.Known }
-
-// Usage is what one exchange consumed, in tokens. Input and Output are wholes;
-// the other fields are parts of them and are never added to them.
-type Usage struct {
-	Input           Count `json:"input"`
-	InputCached     Count `json:"input_cached"`
-	InputCacheWrite Count `json:"input_cache_write"`
-	InputAudio      Count `json:"input_audio"`
-	Output          Count `json:"output"`
-	OutputReasoning Count `json:"output_reasoning"`
-	OutputAudio     Count `json:"output_audio"`
-}
-
-// Any reports whether at least one count is present.
-func (u Usage) Any() bool { return u != Usage{} }
 
 // Source says where a Usage comes from.
 type Source string
@@ -100,27 +32,13 @@ const maxCount = 1 << 40
 // large counts are refused: they stay absent and ok is false, while the valid
 // rest is still returned. ok is also false when raw is not a JSON object or has
 // no count at all.
-func ParseUsage(raw []byte) (u Usage, ok bool) {
+func ParseUsage(raw []byte) (u tokens.Usage, ok bool) {
 	root, ok := parse(raw)
 	if !ok {
-		return Usage{}, false
+		return tokens.Usage{}, false
 	}
 	u, refused := readUsage(root)
 	return u, !refused && u.Any()
-}
-
-// Merge returns the counts of next, and those of prev where next has none:
-// providers repeat running totals, so a later number replaces an earlier one.
-func Merge(prev, next Usage) Usage {
-	return Usage{
-		Input:           next.Input.Or(prev.Input),
-		InputCached:     next.InputCached.Or(prev.InputCached),
-		InputCacheWrite: next.InputCacheWrite.Or(prev.InputCacheWrite),
-		InputAudio:      next.InputAudio.Or(prev.InputAudio),
-		Output:          next.Output.Or(prev.Output),
-		OutputReasoning: next.OutputReasoning.Or(prev.OutputReasoning),
-		OutputAudio:     next.OutputAudio.Or(prev.OutputAudio),
-	}
 }
 
 // usageReader collects the members of one usage object. Several names exist for
@@ -128,19 +46,19 @@ func Merge(prev, next Usage) Usage {
 type usageReader struct {
 	refused bool
 
-	prompt, input                    Count
-	completion, output               Count
-	total                            Count
-	cachedDetail, cacheHit           Count
-	cachedTop, cacheRead             Count
-	writeDetail, cacheCreation       Count
-	inputAudio, outputAudio          Count
-	reasoningDetail, reasoningTokens Count
+	prompt, input                    tokens.Count
+	completion, output               tokens.Count
+	total                            tokens.Count
+	cachedDetail, cacheHit           tokens.Count
+	cachedTop, cacheRead             tokens.Count
+	writeDetail, cacheCreation       tokens.Count
+	inputAudio, outputAudio          tokens.Count
+	reasoningDetail, reasoningTokens tokens.Count
 }
 
 // readUsage reads a usage object. refused reports a count that was present but
 // not believable.
-func readUsage(usage value) (u Usage, refused bool) {
+func readUsage(usage value) (u tokens.Usage, refused bool) {
 	var r usageReader
 	for name, v := range usage.members {
 		r.member(name, v)
@@ -201,7 +119,7 @@ func (r *usageReader) outputDetail(name string, v value) bool {
 
 // count stores the number at v. null leaves the count as it is, because some
 // servers send null while a number is not known yet.
-func (r *usageReader) count(to *Count, v value) {
+func (r *usageReader) count(to *tokens.Count, v value) {
 	if v.is('n') {
 		return
 	}
@@ -229,8 +147,8 @@ func wholeTokens(v value) (int64, bool) {
 	return int64(f), true
 }
 
-func (r *usageReader) usage() Usage {
-	u := Usage{
+func (r *usageReader) usage() tokens.Usage {
+	u := tokens.Usage{
 		Input:           r.prompt.Or(r.input),
 		InputCached:     r.cachedDetail.Or(r.cacheHit).Or(r.cachedTop).Or(r.cacheRead),
 		InputCacheWrite: r.writeDetail.Or(r.cacheCreation),

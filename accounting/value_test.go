@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 var jsonSeeds = []string{
@@ -91,7 +93,7 @@ func TestValuesStandWhereTheirOffsetsSay(t *testing.T) {
 func TestEscapedKeysMeanTheSame(t *testing.T) {
 	u, ok := ParseUsage([]byte(`{"prompt\u005ftokens":3}`))
 	require.True(t, ok)
-	require.Equal(t, Known(3), u.Input)
+	require.Equal(t, tokens.Known(3), u.Input)
 }
 
 func FuzzEscapeRoundTrip(f *testing.F) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/translate"
 )
 
@@ -39,7 +40,7 @@ func (x *exchange) outputLimit() int64 {
 }
 
 // usage is what the provider has said so far.
-func (x *exchange) usage() (accounting.Usage, accounting.Source) {
+func (x *exchange) usage() (tokens.Usage, accounting.Source) {
 	e, _ := x.valve.ended()
 	u, _ := x.meter.Usage()
 	return u, x.meter.Source(e.outcome == accounting.OutcomeCompleted)
@@ -48,7 +49,7 @@ func (x *exchange) usage() (accounting.Usage, accounting.Source) {
 // finalUsage is the usage that the record states, with the source of it: the
 // provider's where it said anything, an estimate where the request may have run,
 // and none where it cannot have. It is worked out once, after the end.
-func (x *exchange) finalUsage() (accounting.Usage, accounting.Source) {
+func (x *exchange) finalUsage() (tokens.Usage, accounting.Source) {
 	if x.counted {
 		return x.total, x.source
 	}
@@ -68,25 +69,25 @@ func (x *exchange) usageSource() accounting.Source {
 	return accounting.SourceNone
 }
 
-func (x *exchange) countUsage() (accounting.Usage, accounting.Source) {
+func (x *exchange) countUsage() (tokens.Usage, accounting.Source) {
 	switch source := x.usageSource(); source {
 	case accounting.SourceEstimated:
 		return x.estimate(), source
 	case accounting.SourceNone:
-		return accounting.Usage{}, source
+		return tokens.Usage{}, source
 	default:
 		u, _ := x.usage()
 		return u, source
 	}
 }
 
-func (x *exchange) estimate() accounting.Usage {
+func (x *exchange) estimate() tokens.Usage {
 	text := x.meter.Text()
 	if x.early == nil {
 		return x.srv.estimator.Estimate(x.target.model, string(x.endpoint), x.prompt, text)
 	}
 	count := <-x.early
-	var u accounting.Usage
+	var u tokens.Usage
 	u.Input.Set(count.input)
 	if output := x.srv.estimator.Output(x.target.model, text); output > 0 {
 		if count.limit > 0 {

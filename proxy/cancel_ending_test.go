@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
@@ -189,8 +190,8 @@ func TestCancelEndingMatchesTheStreamAndTheRecord(t *testing.T) {
 	require.JSONEq(t, `{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13}`, string(ending[1].Usage))
 	rec := r.record("a")
 	require.Equal(t, accounting.SourceRunning, rec.UsageSource)
-	require.Equal(t, accounting.Known(10), rec.Usage.Input)
-	require.Equal(t, accounting.Known(3), rec.Usage.Output)
+	require.Equal(t, tokens.Known(10), rec.Usage.Input)
+	require.Equal(t, tokens.Known(3), rec.Usage.Output)
 }
 
 // Without asking for usage a client gets none, not even a null.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
 
@@ -71,7 +72,7 @@ func TestContentTypeDecidesWhatAnAnswerIs(t *testing.T) {
 				require.Equal(t, c.contentType, p.header.Get("Content-Type"))
 				require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
 				require.Equal(t, accounting.SourceReported, rec.UsageSource)
-				require.Equal(t, accounting.Known(10), rec.Usage.Input)
+				require.Equal(t, tokens.Known(10), rec.Usage.Input)
 				require.Equal(t, asked == "stream", rec.Stream)
 				require.Equal(t, []string{"stop"}, rec.FinishReasons)
 			}
@@ -154,7 +155,7 @@ func TestStreamThatIsGzippedAllTheSameIsDecodedAsItComes(t *testing.T) {
 			require.Equal(t, chatText(want), got.String())
 			rec := r.record("a")
 			require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
-			require.Equal(t, accounting.Known(4), rec.Usage.Output)
+			require.Equal(t, tokens.Known(4), rec.Usage.Output)
 			require.Equal(t, "identity", r.up.WaitExchange(1).Request.Get("Accept-Encoding"))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
 
@@ -82,8 +83,8 @@ func TestClientGoneKeepsTheLastRunningUsage(t *testing.T) {
 	rec := r.onlyRecord()
 	requireClientGone(t, rec, accounting.PhaseStreaming)
 	require.Equal(t, accounting.SourceRunning, rec.UsageSource)
-	require.Equal(t, accounting.Known(10), rec.Usage.Input)
-	require.Equal(t, accounting.Known(2), rec.Usage.Output)
+	require.Equal(t, tokens.Known(10), rec.Usage.Input)
+	require.Equal(t, tokens.Known(2), rec.Usage.Output)
 	require.JSONEq(t, fakeprovider.Usage{Prompt: 10, Completion: 2}.JSON(), string(rec.RawUsage))
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/translate"
 )
 
@@ -72,27 +73,12 @@ func (x *exchange) writeCut(e ending) {
 }
 
 // cutUsage is the usage for the client of a cut stream, nil if it did not ask.
-func (x *exchange) cutUsage() (*translate.UsageOut, accounting.Source) {
+func (x *exchange) cutUsage() (*tokens.Usage, accounting.Source) {
 	if !x.request.IncludeUsage {
 		return nil, x.usageSource()
 	}
 	u, source := x.finalUsage()
-	out := &translate.UsageOut{
-		Prompt: pointer(u.Input), Completion: pointer(u.Output),
-		Cached: pointer(u.InputCached), Reasoning: pointer(u.OutputReasoning),
-	}
-	if u.Input.Known && u.Output.Known {
-		total := u.Input.N + u.Output.N
-		out.Total = &total
-	}
-	return out, source
-}
-
-func pointer(c accounting.Count) *int64 {
-	if !c.Known {
-		return nil
-	}
-	return &c.N
+	return &u, source
 }
 
 // chunkHead is what every chunk of this stream has in common, so that SDKs take

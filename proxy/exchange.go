@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/translate"
@@ -58,7 +59,7 @@ type exchange struct {
 
 	// The usage of the record, once counted.
 	counted bool
-	total   accounting.Usage
+	total   tokens.Usage
 	source  accounting.Source
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
 
@@ -58,8 +59,8 @@ func TestEverySplitGivesTheSameBytesAndTotals(t *testing.T) {
 			}
 			for _, rec := range r.allEnded() {
 				require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
-				require.Equal(t, accounting.Known(3), rec.Usage.Input)
-				require.Equal(t, accounting.Known(5), rec.Usage.Output)
+				require.Equal(t, tokens.Known(3), rec.Usage.Input)
+				require.Equal(t, tokens.Known(5), rec.Usage.Output)
 				require.Equal(t, []accounting.ToolCallSummary{{Name: "f", ArgumentBytes: 7, Complete: true}}, rec.ToolCalls)
 				require.Equal(t, []string{"tool_calls"}, rec.FinishReasons)
 				require.EqualValues(t, 5, rec.Chunks)
@@ -89,7 +90,7 @@ func TestEverySplitLosesOnlyTheHiddenUsage(t *testing.T) {
 			}
 			for _, rec := range r.allEnded() {
 				require.Equal(t, accounting.SourceReported, rec.UsageSource)
-				require.Equal(t, accounting.Known(5), rec.Usage.Output)
+				require.Equal(t, tokens.Known(5), rec.Usage.Output)
 			}
 		})
 	}
@@ -153,7 +154,7 @@ func TestByteByByte(t *testing.T) {
 	p, rec := r.askAs("a", streamBody)
 	require.NoError(t, p.err)
 	require.Equal(t, string(stream), string(p.body))
-	require.Equal(t, accounting.Known(5), rec.Usage.Output)
+	require.Equal(t, tokens.Known(5), rec.Usage.Output)
 }
 
 // An event of 64 KiB that comes byte by byte costs no more for each byte than for the
@@ -197,7 +198,7 @@ func TestPayloadsThatAreNotJSONPass(t *testing.T) {
 	requireSame(t, chatText(events), p.body)
 	require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
 	require.EqualValues(t, len(notJSON)+4-1, rec.BadEvents, "empty data is not bad")
-	require.Equal(t, accounting.Known(4), rec.Usage.Output)
+	require.Equal(t, tokens.Known(4), rec.Usage.Output)
 	require.Equal(t, accounting.SourceReported, rec.UsageSource)
 
 	p = r.ask(withoutUsage)
@@ -230,7 +231,7 @@ func TestRandomBytesPassByteForByte(t *testing.T) {
 	}
 	for _, rec := range r.allEnded() {
 		require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
-		require.Equal(t, accounting.Known(4), rec.Usage.Output)
+		require.Equal(t, tokens.Known(4), rec.Usage.Output)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
 
@@ -74,7 +75,7 @@ func TestHugeEventPassesInBoundedMemory(t *testing.T) {
 		require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
 		require.True(t, rec.AccountingDegraded)
 		require.Equal(t, accounting.SourceReported, rec.UsageSource)
-		require.Equal(t, accounting.Known(4), rec.Usage.Output)
+		require.Equal(t, tokens.Known(4), rec.Usage.Output)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
 
@@ -245,11 +246,11 @@ func (w *reading) requireEnding(t testing.TB, p reply, rec *accounting.Record) {
 func (w *reading) requireAccounts(t testing.TB, rec *accounting.Record) {
 	t.Helper()
 	if len(w.usage) > 0 {
-		for name, got := range map[string]accounting.Count{
+		for name, got := range map[string]tokens.Count{
 			"input": rec.Usage.Input, "output": rec.Usage.Output, "cached": rec.Usage.InputCached, "reasoning": rec.Usage.OutputReasoning,
 		} {
 			n, known := w.usage[name]
-			require.Equal(t, accounting.Count{N: n, Known: known}, got, "%s in %s", name, rec.RawUsage)
+			require.Equal(t, tokens.Count{N: n, Known: known}, got, "%s in %s", name, rec.RawUsage)
 		}
 	}
 	var finish []string

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
@@ -40,8 +41,8 @@ func TestStreamPassesUnchangedWhenTheClientAsksForUsageItself(t *testing.T) {
 	require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
 	require.Equal(t, accounting.PhaseTail, rec.Phase)
 	require.Equal(t, accounting.SourceReported, rec.UsageSource)
-	require.Equal(t, accounting.Known(10), rec.Usage.Input)
-	require.Equal(t, accounting.Known(4), rec.Usage.Output)
+	require.Equal(t, tokens.Known(10), rec.Usage.Input)
+	require.Equal(t, tokens.Known(4), rec.Usage.Output)
 	require.Equal(t, []string{"stop"}, rec.FinishReasons)
 	require.EqualValues(t, len(want), rec.Chunks)
 	require.EqualValues(t, len(body), rec.BytesDelivered)
@@ -61,7 +62,7 @@ func TestUsageThatOnlySluiceAskedForIsHidden(t *testing.T) {
 	require.True(t, r.up.WaitExchange(1).Asked().StreamOptions.IncludeUsage)
 	rec := r.record("a")
 	require.Equal(t, accounting.SourceReported, rec.UsageSource)
-	require.Equal(t, accounting.Known(4), rec.Usage.Output)
+	require.Equal(t, tokens.Known(4), rec.Usage.Output)
 }
 
 func TestUsageVolunteeredBesideChoicesStays(t *testing.T) {
@@ -109,9 +110,9 @@ func TestWholeAnswerIsForwardedAndCounted(t *testing.T) {
 	rec := r.record("a")
 	require.Equal(t, accounting.OutcomeCompleted, rec.Outcome)
 	require.Equal(t, accounting.SourceReported, rec.UsageSource)
-	require.Equal(t, accounting.Known(7), rec.Usage.Input)
-	require.Equal(t, accounting.Known(2), rec.Usage.OutputReasoning)
-	require.Equal(t, accounting.Count{}, rec.Usage.InputCached)
+	require.Equal(t, tokens.Known(7), rec.Usage.Input)
+	require.Equal(t, tokens.Known(2), rec.Usage.OutputReasoning)
+	require.Equal(t, tokens.Count{}, rec.Usage.InputCached)
 	require.Equal(t, "up-1", rec.UpstreamRequestID)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
 
@@ -158,8 +159,8 @@ func TestResetKeepsTheRunningUsageThatHadArrived(t *testing.T) {
 	read(resp)
 	rec := r.record("a")
 	require.Equal(t, accounting.SourceRunning, rec.UsageSource)
-	require.Equal(t, accounting.Known(10), rec.Usage.Input)
-	require.Equal(t, accounting.Known(2), rec.Usage.Output)
+	require.Equal(t, tokens.Known(10), rec.Usage.Input)
+	require.Equal(t, tokens.Known(2), rec.Usage.Output)
 	require.JSONEq(t, fakeprovider.Usage{Prompt: 10, Completion: 2}.JSON(), string(rec.RawUsage))
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
 )
@@ -36,30 +37,30 @@ func TestUsageWhereverItStands(t *testing.T) {
 		name     string
 		events   []string
 		source   accounting.Source
-		input    accounting.Count
-		output   accounting.Count
+		input    tokens.Count
+		output   tokens.Count
 		degraded bool
 	}{
-		{"none", []string{text, end}, accounting.SourceEstimated, accounting.Count{}, accounting.Count{}, false},
-		{"null", []string{text, chunkWith("", "stop", `,"usage":null`)}, accounting.SourceEstimated, accounting.Count{}, accounting.Count{}, false},
-		{"a chunk of its own", []string{text, end, usageOnly(u1)}, accounting.SourceReported, accounting.Known(10), accounting.Known(4), false},
-		{"beside the finish", []string{text, chunkWith("", "stop", `,"usage":`+u1)}, accounting.SourceReported, accounting.Known(10), accounting.Known(4), false},
-		{"behind the finish, with a choice", []string{text, end, chunkWith("", "null", `,"usage":`+u1)}, accounting.SourceReported, accounting.Known(10), accounting.Known(4), false},
-		{"in every chunk", []string{chunkWith("hi", "null", `,"usage":`+u1), chunkWith("", "stop", `,"usage":`+u2)}, accounting.SourceReported, accounting.Known(11), accounting.Known(9), false},
-		{"twice", []string{text, end, usageOnly(u1), usageOnly(u2)}, accounting.SourceReported, accounting.Known(11), accounting.Known(9), false},
-		{"then null", []string{text, chunkWith("", "stop", `,"usage":`+u1), chunkWith("", "null", `,"usage":null`)}, accounting.SourceReported, accounting.Known(10), accounting.Known(4), false},
-		{"x_groq", []string{text, chunkWith("", "stop", `,"x_groq":{"id":"r","usage":`+u1+`}`)}, accounting.SourceReported, accounting.Known(10), accounting.Known(4), false},
-		{"zero", []string{text, end, usageOnly(`{"prompt_tokens":0,"completion_tokens":0}`)}, accounting.SourceReported, accounting.Known(0), accounting.Known(0), false},
-		{"only input", []string{text, end, usageOnly(`{"prompt_tokens":10}`)}, accounting.SourceReported, accounting.Known(10), accounting.Count{}, false},
-		{"null inside", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":null}`)}, accounting.SourceReported, accounting.Known(10), accounting.Count{}, false},
-		{"negative", []string{text, end, usageOnly(`{"prompt_tokens":-10,"completion_tokens":4}`)}, accounting.SourceReported, accounting.Count{}, accounting.Known(4), true},
-		{"overflow", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":99999999999999999999}`)}, accounting.SourceReported, accounting.Known(10), accounting.Count{}, true},
-		{"absurd", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":1e300}`)}, accounting.SourceReported, accounting.Known(10), accounting.Count{}, true},
-		{"a fraction", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":4.5}`)}, accounting.SourceReported, accounting.Known(10), accounting.Count{}, true},
-		{"text", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":"4"}`)}, accounting.SourceReported, accounting.Known(10), accounting.Count{}, true},
-		{"valid, then not", []string{text, end, usageOnly(u1), usageOnly(`{"prompt_tokens":-1,"completion_tokens":-1}`)}, accounting.SourceReported, accounting.Known(10), accounting.Known(4), true},
-		{"an array", []string{text, end, usageOnly(`[1,2]`)}, accounting.SourceEstimated, accounting.Count{}, accounting.Count{}, false},
-		{"empty", []string{text, end, usageOnly(`{}`)}, accounting.SourceEstimated, accounting.Count{}, accounting.Count{}, false},
+		{"none", []string{text, end}, accounting.SourceEstimated, tokens.Count{}, tokens.Count{}, false},
+		{"null", []string{text, chunkWith("", "stop", `,"usage":null`)}, accounting.SourceEstimated, tokens.Count{}, tokens.Count{}, false},
+		{"a chunk of its own", []string{text, end, usageOnly(u1)}, accounting.SourceReported, tokens.Known(10), tokens.Known(4), false},
+		{"beside the finish", []string{text, chunkWith("", "stop", `,"usage":`+u1)}, accounting.SourceReported, tokens.Known(10), tokens.Known(4), false},
+		{"behind the finish, with a choice", []string{text, end, chunkWith("", "null", `,"usage":`+u1)}, accounting.SourceReported, tokens.Known(10), tokens.Known(4), false},
+		{"in every chunk", []string{chunkWith("hi", "null", `,"usage":`+u1), chunkWith("", "stop", `,"usage":`+u2)}, accounting.SourceReported, tokens.Known(11), tokens.Known(9), false},
+		{"twice", []string{text, end, usageOnly(u1), usageOnly(u2)}, accounting.SourceReported, tokens.Known(11), tokens.Known(9), false},
+		{"then null", []string{text, chunkWith("", "stop", `,"usage":`+u1), chunkWith("", "null", `,"usage":null`)}, accounting.SourceReported, tokens.Known(10), tokens.Known(4), false},
+		{"x_groq", []string{text, chunkWith("", "stop", `,"x_groq":{"id":"r","usage":`+u1+`}`)}, accounting.SourceReported, tokens.Known(10), tokens.Known(4), false},
+		{"zero", []string{text, end, usageOnly(`{"prompt_tokens":0,"completion_tokens":0}`)}, accounting.SourceReported, tokens.Known(0), tokens.Known(0), false},
+		{"only input", []string{text, end, usageOnly(`{"prompt_tokens":10}`)}, accounting.SourceReported, tokens.Known(10), tokens.Count{}, false},
+		{"null inside", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":null}`)}, accounting.SourceReported, tokens.Known(10), tokens.Count{}, false},
+		{"negative", []string{text, end, usageOnly(`{"prompt_tokens":-10,"completion_tokens":4}`)}, accounting.SourceReported, tokens.Count{}, tokens.Known(4), true},
+		{"overflow", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":99999999999999999999}`)}, accounting.SourceReported, tokens.Known(10), tokens.Count{}, true},
+		{"absurd", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":1e300}`)}, accounting.SourceReported, tokens.Known(10), tokens.Count{}, true},
+		{"a fraction", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":4.5}`)}, accounting.SourceReported, tokens.Known(10), tokens.Count{}, true},
+		{"text", []string{text, end, usageOnly(`{"prompt_tokens":10,"completion_tokens":"4"}`)}, accounting.SourceReported, tokens.Known(10), tokens.Count{}, true},
+		{"valid, then not", []string{text, end, usageOnly(u1), usageOnly(`{"prompt_tokens":-1,"completion_tokens":-1}`)}, accounting.SourceReported, tokens.Known(10), tokens.Known(4), true},
+		{"an array", []string{text, end, usageOnly(`[1,2]`)}, accounting.SourceEstimated, tokens.Count{}, tokens.Count{}, false},
+		{"empty", []string{text, end, usageOnly(`{}`)}, accounting.SourceEstimated, tokens.Count{}, tokens.Count{}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -176,7 +177,7 @@ func TestUsageIsAskedForAndHiddenAsConfigured(t *testing.T) {
 				require.Equal(t, request, string(r.up.WaitExchange(1).Request.Body))
 			}
 			require.Equal(t, accounting.SourceReported, rec.UsageSource)
-			require.Equal(t, accounting.Known(4), rec.Usage.Output)
+			require.Equal(t, tokens.Known(4), rec.Usage.Output)
 		})
 	}
 }

@@ -14,6 +14,7 @@ const (
 	CodeDuplicateKey      = "duplicate_key"       // 400
 	CodeInvalidType       = "invalid_type"        // 400
 	CodeMissingModel      = "missing_model"       // 400
+	CodeUnsupported       = "unsupported_value"   // 400
 	CodeNotJSON           = "not_json"            // 415
 	CodeMalformedRequest  = "bad_request"         // 400, the HTTP itself
 	CodeModelNotFound     = "model_not_found"     // 404
@@ -57,6 +58,7 @@ var codes = map[string]struct {
 	CodeDuplicateKey:      {400, "A member of the request body appears more than once.", false},
 	CodeInvalidType:       {400, "A member of the request body has the wrong type.", false},
 	CodeMissingModel:      {400, "You must provide a model.", false},
+	CodeUnsupported:       {400, "The provider of this model cannot do what a member of the request body asks for.", false},
 	CodeNotJSON:           {415, "The request body must be sent as application/json.", false},
 	CodeMalformedRequest:  {400, "The request is not valid HTTP.", false},
 	CodeModelNotFound:     {404, "The model does not exist or you do not have access to it.", false},
@@ -138,6 +140,15 @@ func DuplicateKey(param string) *Error {
 func InvalidType(param, want string) *Error {
 	e := NewError(CodeInvalidType)
 	e.Message = "'" + param + "' must be " + want + "."
+	e.Param = param
+	return e
+}
+
+// Unsupported names the member that the provider cannot honour, and why: a clause that
+// quotes nothing of the request, as in "audio cannot be sent to this provider".
+func Unsupported(param, why string) *Error {
+	e := NewError(CodeUnsupported)
+	e.Message = "'" + param + "' is not supported: " + why + "."
 	e.Param = param
 	return e
 }

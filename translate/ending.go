@@ -1,6 +1,10 @@
 package translate
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/sluicehq/sluice/accounting/tokens"
+)
 
 // Head is what all chunks of a stream have in common. openai-go refuses a chunk whose
 // id differs from the first one, so an ending repeats what the stream began with.
@@ -16,12 +20,6 @@ const (
 	CompletionChunk = "text_completion"
 )
 
-// UsageOut is usage as the client sees it. nil means not known, which is not 0.
-type UsageOut struct {
-	Prompt, Completion, Total *int64
-	Cached, Reasoning         *int64 // parts of Prompt and Completion
-}
-
 // AppendCancelEnding appends a well-formed end of a stream that was cut on purpose: a
 // last chunk for every choice still open, the usage chunk if the client asked for
 // usage (usage is not nil), and [DONE]. No choices means choice 0, for a stream that
@@ -29,7 +27,7 @@ type UsageOut struct {
 //
 // It must not be used while a tool call is open: a finish reason would make the
 // client execute half a call. object is ChatChunk or CompletionChunk.
-func AppendCancelEnding(dst []byte, h Head, object string, choices []int, usage *UsageOut, outcome, source string) []byte {
+func AppendCancelEnding(dst []byte, h Head, object string, choices []int, usage *tokens.Usage, outcome, source string) []byte {
 	if len(choices) == 0 {
 		choices = []int{0}
 	}
@@ -53,11 +51,11 @@ func AppendCancelEnding(dst []byte, h Head, object string, choices []int, usage 
 
 // AppendStreamTail appends what follows the last choice of a stream: the usage chunk
 // if the client asked for usage, and [DONE].
-func AppendStreamTail(dst []byte, h Head, object string, usage *UsageOut, outcome, source string) []byte {
+func AppendStreamTail(dst []byte, h Head, object string, usage *tokens.Usage, outcome, source string) []byte {
 	if usage != nil {
 		dst = appendChunkHead(dst, h, object)
 		dst = append(dst, `[],"usage":`...)
-		dst = usage.appendJSON(dst)
+		dst = appendUsage(dst, *usage)
 		dst = appendChunkEnd(dst, outcome, source)
 	}
 	return append(dst, doneEvent...)
@@ -83,31 +81,52 @@ func appendChunkEnd(dst []byte, outcome, source string) []byte {
 	return append(dst, `}}`+eventEnd...)
 }
 
-// appendJSON writes the three counts that SDKs declare as always there even when they
-// are not known, as null; the details only when there is something to tell.
-func (u *UsageOut) appendJSON(dst []byte) []byte {
-	total := u.Total
-	if total == nil && u.Prompt != nil && u.Completion != nil {
-		sum := *u.Prompt + *u.Completion
-		total = &sum
+// appendUsage writes usage in OpenAI's form: the three counts that SDKs declare as
+// always there even when they are not known, as null; the details only when there is
+// something to tell.
+func appendUsage(dst []byte, u tokens.Usage) []byte {
+	var total tokens.Count
+	if u.Input.Known && u.Output.Known {
+		total.Set(u.Input.N + u.Output.N)
 	}
-	dst = appendCount(append(dst, `{"prompt_tokens":`...), u.Prompt)
-	dst = appendCount(append(dst, `,"completion_tokens":`...), u.Completion)
+	dst = appendCount(append(dst, `{"prompt_tokens":`...), u.Input)
+	dst = appendCount(append(dst, `,"completion_tokens":`...), u.Output)
 	dst = appendCount(append(dst, `,"total_tokens":`...), total)
-	if u.Cached != nil {
-		dst = appendCount(append(dst, `,"prompt_tokens_details":{"cached_tokens":`...), u.Cached)
-		dst = append(dst, '}')
+	dst = appendDetails(dst, `,"prompt_tokens_details":{`, detail{`"cached_tokens":`, u.InputCached},
+		detail{`"cache_write_tokens":`, u.InputCacheWrite}, detail{`"audio_tokens":`, u.InputAudio})
+	dst = appendDetails(dst, `,"completion_tokens_details":{`, detail{`"reasoning_tokens":`, u.OutputReasoning},
+		detail{`"audio_tokens":`, u.OutputAudio}, detail{})
+	return append(dst, '}')
+}
+
+type detail struct {
+	name  string
+	count tokens.Count
+}
+
+func appendDetails(dst []byte, open string, details ...detail) []byte {
+	empty := true
+	for _, d := range details {
+		if !d.count.Known {
+			continue
+		}
+		if empty {
+			dst = append(dst, open...)
+		} else {
+			dst = append(dst, ',')
+		}
+		empty = false
+		dst = appendCount(append(dst, d.name...), d.count)
 	}
-	if u.Reasoning != nil {
-		dst = appendCount(append(dst, `,"completion_tokens_details":{"reasoning_tokens":`...), u.Reasoning)
-		dst = append(dst, '}')
+	if empty {
+		return dst
 	}
 	return append(dst, '}')
 }
 
-func appendCount(dst []byte, n *int64) []byte {
-	if n == nil {
+func appendCount(dst []byte, c tokens.Count) []byte {
+	if !c.Known {
 		return append(dst, "null"...)
 	}
-	return strconv.AppendInt(dst, *n, 10)
+	return strconv.AppendInt(dst, c.N, 10)
 }

@@ -1,0 +1,75 @@
+// Package modeldata knows what differs from model to model and ages: limits, ways to
+// ask for reasoning, parameters that are refused. The facts are in models.json, which
+// an operator can extend or replace.
+package modeldata
+
+// Model is what is known of a model. The zero value is a model of which nothing is
+// known: it has no limits and refuses nothing.
+type Model struct {
+	// Context and MaxOutput are limits in tokens; 0 is unknown.
+	Context   int64 `json:"context,omitempty"`
+	MaxOutput int64 `json:"max_output,omitempty"`
+
+	Reasoning Reasoning `json:"reasoning,omitzero"`
+	// Refuses names the members of a chat request that the provider answers with an
+	// error for this model.
+	Refuses []string `json:"refuses,omitempty"`
+	// Traits are the Trait constants that apply.
+	Traits []string `json:"traits,omitempty"`
+}
+
+// Reasoning is how a model is asked to think.
+type Reasoning struct {
+	// Style is one of the Style constants.
+	Style string `json:"style,omitempty"`
+	// Min and Max bound a thinking budget in tokens.
+	Min int64 `json:"min,omitempty"`
+	Max int64 `json:"max,omitempty"`
+	// Budgets gives the tokens for a reasoning effort, and Words the provider's word
+	// for it. An effort that is in neither map is taken for the nearest known one.
+	Budgets map[string]int64  `json:"budgets,omitempty"`
+	Words   map[string]string `json:"words,omitempty"`
+	// On means that the model thinks unless it is told not to; Always, that it cannot
+	// be told not to.
+	On     bool `json:"on,omitempty"`
+	Always bool `json:"always,omitempty"`
+}
+
+// The ways to ask for reasoning.
+const (
+	StyleNone     = ""         // unknown, or none
+	StyleBudget   = "budget"   // a number of tokens
+	StyleAdaptive = "adaptive" // Anthropic's adaptive thinking with an effort
+	StyleLevel    = "level"    // Gemini's thinkingLevel
+	StyleEffort   = "effort"   // OpenAI's reasoning_effort
+)
+
+// What a model has or wants.
+const (
+	TraitJSONSchema        = "json_schema"          // takes a schema for its answer
+	TraitTemperatureOrTopP = "temperature_or_top_p" // refuses both at once
+	TraitThoughtSignatures = "thought_signatures"   // refuses tool results without the signature of their call
+	TraitOpenAPISchemas    = "openapi_schemas"      // wants schemas in Gemini's OpenAPI subset
+	TraitNoPrefill         = "no_prefill"           // refuses an assistant message at the end
+)
+
+// Has reports whether a trait applies.
+func (m Model) Has(trait string) bool {
+	for _, t := range m.Traits {
+		if t == trait {
+			return true
+		}
+	}
+	return false
+}
+
+// Refused reports whether the provider answers the member of a chat request with an
+// error for this model.
+func (m Model) Refused(member string) bool {
+	for _, r := range m.Refuses {
+		if r == member {
+			return true
+		}
+	}
+	return false
+}
