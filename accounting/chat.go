@@ -1,9 +1,11 @@
 package accounting
 
+import "github.com/sluicehq/sluice/internal/jsonview"
+
 // chatChunk reads a chunk of a chat, completion or generic stream.
 func (m *Meter) chatChunk(data []byte, v *envelope, e *effects) Chunk {
 	chunk := m.chatAnswer(data, v, e, false)
-	if m.shape != ShapeGeneric && v.usage.is('{') && v.choices.is('[') && v.count == 0 {
+	if m.shape != ShapeGeneric && v.usage.IsObject() && v.choices.IsArray() && v.count == 0 {
 		chunk.Kind = KindUsageOnly
 	}
 	return chunk
@@ -14,7 +16,7 @@ func (m *Meter) chatChunk(data []byte, v *envelope, e *effects) Chunk {
 func (m *Meter) chatAnswer(data []byte, v *envelope, e *effects, body bool) Chunk {
 	chunk := Chunk{Model: m.head(v)}
 	chunk.NullUsage, chunk.Usage = v.usageSpans(data)
-	for c := range v.choices.elements {
+	for _, c := range v.choices.Elements {
 		v.count++
 		m.choice(c, e, body)
 	}
@@ -24,9 +26,9 @@ func (m *Meter) chatAnswer(data []byte, v *envelope, e *effects, body bool) Chun
 	}
 	final := v.count == 0 || m.finished()
 	seen := m.takeUsage(v.usage, final)
-	seen = m.takeUsage(v.groq.member("usage"), final) || seen
+	seen = m.takeUsage(v.groq.Get("usage"), final) || seen
 	if m.shape == ShapeGeneric {
-		seen = m.takeUsage(v.response.member("usage"), final) || seen
+		seen = m.takeUsage(v.response.Get("usage"), final) || seen
 	}
 	e.spoiled = e.spoiled || seen
 	return chunk
@@ -34,9 +36,9 @@ func (m *Meter) chatAnswer(data []byte, v *envelope, e *effects, body bool) Chun
 
 // choice applies one choice of a chunk. Some servers send a message beside the
 // delta; only the one that belongs to the kind of answer is read.
-func (m *Meter) choice(c value, e *effects, body bool) {
-	var position, finish, text, part value
-	for name, v := range c.members {
+func (m *Meter) choice(c jsonview.Value, e *effects, body bool) {
+	var position, finish, text, part jsonview.Value
+	for name, v := range c.Members {
 		switch name {
 		case "index":
 			position = v
@@ -54,11 +56,11 @@ func (m *Meter) choice(c value, e *effects, body bool) {
 			}
 		}
 	}
-	index, _ := position.integer()
+	index, _ := position.Digits()
 	known := m.choiceAt(index)
 	m.delta(part, index, known, e)
 	m.fragment(text, sinkContent, e)
-	if reason := finish.text(); reason != "" {
+	if reason := finish.Inside(); reason != "" {
 		e.spoiled = true
 		if known >= 0 && m.choices[known].finish == "" {
 			m.choices[known].finish = finishReason(reason)
@@ -86,9 +88,9 @@ func (m *Meter) choiceAt(index int64) int {
 }
 
 // delta applies a delta, or a message, which has the same members.
-func (m *Meter) delta(d value, index int64, known int, e *effects) {
-	var content, refusal, tools, function, reasoning, reasoningContent, details value
-	for name, v := range d.members {
+func (m *Meter) delta(d jsonview.Value, index int64, known int, e *effects) {
+	var content, refusal, tools, function, reasoning, reasoningContent, details jsonview.Value
+	for name, v := range d.Members {
 		switch name {
 		case "content":
 			content = v
@@ -108,14 +110,14 @@ func (m *Meter) delta(d value, index int64, known int, e *effects) {
 	}
 	m.reasoning(reasoningContent, reasoning, details, e)
 	m.fragment(content, sinkContent, e)
-	for part := range content.elements {
+	for _, part := range content.Elements {
 		m.contentPart(part, e)
 	}
 	m.fragment(refusal, sinkRefusal, e)
-	for call := range tools.elements {
+	for _, call := range tools.Elements {
 		m.chatToolCall(call, index, known, e)
 	}
-	if function.is('{') {
+	if function.IsObject() {
 		t := toolDelta{choice: index, wire: legacyWire, hasWire: true}
 		arguments := t.function(function)
 		m.toolDelta(&t, arguments, known, e)
@@ -124,8 +126,8 @@ func (m *Meter) delta(d value, index int64, known int, e *effects) {
 
 // reasoning counts the same text once: several servers send it under two names,
 // and others put it into reasoning_details alone.
-func (m *Meter) reasoning(first, second, details value, e *effects) {
-	one, two := first.text(), second.text()
+func (m *Meter) reasoning(first, second, details jsonview.Value, e *effects) {
+	one, two := first.Inside(), second.Inside()
 	m.fragment(first, sinkReasoning, e)
 	if one != two {
 		m.fragment(second, sinkReasoning, e)
@@ -133,14 +135,14 @@ func (m *Meter) reasoning(first, second, details value, e *effects) {
 	if one != "" && two != "" {
 		e.spoiled = true // the two must be compared each time
 	}
-	for detail := range details.elements {
-		for name, v := range detail.members {
+	for _, detail := range details.Elements {
+		for name, v := range detail.Members {
 			switch {
 			case name != "text" && name != "summary":
 			case one == "" && two == "":
 				m.fragment(v, sinkReasoning, e)
-			case v.is('"'):
-				e.vary(v.inside(), holeString)
+			case v.IsString():
+				e.vary(insideOf(v), holeString)
 			}
 		}
 	}
@@ -148,10 +150,10 @@ func (m *Meter) reasoning(first, second, details value, e *effects) {
 
 // contentPart reads an element of a content array, in which Mistral's models
 // keep text and thinking apart; thinking is an array of parts again.
-func (m *Meter) contentPart(part value, e *effects) {
+func (m *Meter) contentPart(part jsonview.Value, e *effects) {
 	e.spoiled = true
 	m.fragment(part, sinkContent, e)
-	for name, v := range part.members {
+	for name, v := range part.Members {
 		switch name {
 		case "text":
 			m.fragment(v, sinkContent, e)
@@ -159,35 +161,35 @@ func (m *Meter) contentPart(part value, e *effects) {
 			m.fragment(v, sinkRefusal, e)
 		case "thinking":
 			m.fragment(v, sinkReasoning, e)
-			for thought := range v.elements {
-				m.fragment(thought.member("text"), sinkReasoning, e)
+			for _, thought := range v.Elements {
+				m.fragment(thought.Get("text"), sinkReasoning, e)
 			}
 		}
 	}
 }
 
 // fragment adds a string to a sink; anything else, and "", is nothing.
-func (m *Meter) fragment(v value, to sink, e *effects) {
-	if text := v.text(); text != "" {
+func (m *Meter) fragment(v jsonview.Value, to sink, e *effects) {
+	if text := v.Inside(); text != "" {
 		m.texts.add(to, text)
-		e.text(v.inside(), to)
+		e.text(insideOf(v), to)
 	}
 }
 
 // chatToolCall reads one element of tool_calls.
-func (m *Meter) chatToolCall(call value, index int64, known int, e *effects) {
+func (m *Meter) chatToolCall(call jsonview.Value, index int64, known int, e *effects) {
 	t := toolDelta{choice: index}
-	var arguments value
-	for name, v := range call.members {
+	var arguments jsonview.Value
+	for name, v := range call.Members {
 		switch name {
 		case "index":
-			t.wire, t.hasWire = v.integer()
+			t.wire, t.hasWire = v.Digits()
 		case "id":
-			t.id = v.text()
+			t.id = v.Inside()
 		case "function":
 			arguments = t.function(v)
 		case "custom":
-			if t.free = v.is('{'); t.free {
+			if t.free = v.IsObject(); t.free {
 				arguments = t.function(v)
 			}
 		}
@@ -198,16 +200,16 @@ func (m *Meter) chatToolCall(call value, index int64, known int, e *effects) {
 
 // function reads name and arguments of a function, or the input of a custom
 // tool, and returns the arguments.
-func (d *toolDelta) function(f value) (arguments value) {
-	for name, v := range f.members {
+func (d *toolDelta) function(f jsonview.Value) (arguments jsonview.Value) {
+	for name, v := range f.Members {
 		switch name {
 		case "name":
-			d.name = v.text()
+			d.name = v.Inside()
 		case "arguments", "input":
 			arguments = v
-			d.args, d.rawArgs = v.text(), ""
-			if v.is('{') || v.is('[') {
-				d.rawArgs = v.raw
+			d.args, d.rawArgs = v.Inside(), ""
+			if v.IsObject() || v.IsArray() {
+				d.rawArgs = v.Raw
 			}
 		}
 	}
@@ -215,7 +217,7 @@ func (d *toolDelta) function(f value) (arguments value) {
 }
 
 // toolDelta hands a delta to the tool table; known is the position of its choice.
-func (m *Meter) toolDelta(t *toolDelta, arguments value, known int, e *effects) {
+func (m *Meter) toolDelta(t *toolDelta, arguments jsonview.Value, known int, e *effects) {
 	if t.empty() {
 		return
 	}
@@ -228,7 +230,7 @@ func (m *Meter) toolDelta(t *toolDelta, arguments value, known int, e *effects) 
 }
 
 // addTool counts and stores a delta. Only added arguments leave a chunk fit to be a template.
-func (m *Meter) addTool(t *toolDelta, arguments value, e *effects) int {
+func (m *Meter) addTool(t *toolDelta, arguments jsonview.Value, e *effects) int {
 	if m.tools == nil {
 		m.tools = &toolTable{}
 	}
@@ -237,7 +239,7 @@ func (m *Meter) addTool(t *toolDelta, arguments value, e *effects) int {
 	e.produced = true
 	e.spoiled = e.spoiled || fresh
 	if t.args != "" {
-		e.text(arguments.inside(), sinkTool)
+		e.text(insideOf(arguments), sinkTool)
 		e.call = call
 	}
 	return call

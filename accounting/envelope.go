@@ -3,29 +3,27 @@ package accounting
 import (
 	"bytes"
 
-	"github.com/tidwall/gjson"
-
 	"github.com/sluicehq/sluice/accounting/tokens"
+	"github.com/sluicehq/sluice/internal/jsonview"
 )
 
 // envelope holds the members of an event's top level that matter to a meter.
 type envelope struct {
-	kind, id, created, model, choices  value
-	usage, groq, failure, code         value
-	response, item, itemID, outputSlot value
-	delta, arguments, input            value
-	output, status, incomplete         value
-	obfuscation, sequence              value
+	kind, id, created, model, choices  jsonview.Value
+	usage, groq, failure, code         jsonview.Value
+	response, item, itemID, outputSlot jsonview.Value
+	delta, arguments, input            jsonview.Value
+	output, status, incomplete         jsonview.Value
+	obfuscation, sequence              jsonview.Value
 
-	usageName int // offset of the name of usage
-	count     int // choices that were read
+	count int // choices that were read
 }
 
 // parse checks the whole text and notes where its members are. It reports
 // whether data is a well-formed JSON object.
 func (v *envelope) parse(data []byte) bool {
-	root, ok := parse(data)
-	if !ok || !root.is('{') {
+	root, ok := jsonview.Parse(data)
+	if !ok || !root.IsObject() {
 		return false
 	}
 	v.read(root)
@@ -34,33 +32,34 @@ func (v *envelope) parse(data []byte) bool {
 
 // read notes the members of an object. Of a repeated member the last one
 // counts, as with most parsers.
-func (v *envelope) read(object value) {
-	object.result().ForEach(func(name, member gjson.Result) bool {
-		if to := v.place(name.Str); to != nil {
-			*to = value{member.Raw, member.Index}
-			if to == &v.usage {
-				v.usageName = name.Index
-			}
+func (v *envelope) read(object jsonview.Value) {
+	for name, member := range object.Members {
+		if to := v.place(name); to != nil {
+			*to = member
 		}
-		return true
-	})
+	}
 }
 
 // usageSpans tells a null usage from one with numbers in it.
 func (v *envelope) usageSpans(data []byte) (null, object Span) {
 	switch {
-	case v.usage.is('n'):
-		return memberSpan(data, v.usageName, v.usage.span().End), Span{}
-	case v.usage.is('{'):
-		return Span{}, memberSpan(data, v.usageName, v.usage.span().End)
+	case v.usage.IsNull():
+		return memberSpan(data, v.usage), Span{}
+	case v.usage.IsObject():
+		return Span{}, memberSpan(data, v.usage)
 	}
 	return Span{}, Span{}
 }
 
-// memberSpan returns the span to cut so that a member is gone: with the comma
-// behind it, or for the last member with the one in front.
-func memberSpan(data []byte, start, end int) Span {
+// memberSpan returns the span to cut so that the member of a value is gone: with the
+// comma behind it, or for the last member with the one in front. The name of the member
+// has no quote in it.
+func memberSpan(data []byte, value jsonview.Value) Span {
 	const blank = " \t\r\n"
+	end := spanOf(value).End
+	start := bytes.LastIndexByte(data[:value.At], ':')
+	start = bytes.LastIndexByte(data[:start], '"')
+	start = bytes.LastIndexByte(data[:start], '"')
 	if behind := bytes.TrimLeft(data[end:], blank); behind[0] == ',' {
 		return Span{start, len(data) - len(behind) + 1}
 	}
@@ -71,7 +70,7 @@ func memberSpan(data []byte, start, end int) Span {
 }
 
 // place returns the place for the member of the given name, nil if it does not matter.
-func (v *envelope) place(name string) *value {
+func (v *envelope) place(name string) *jsonview.Value {
 	switch name {
 	case "type":
 		return &v.kind
@@ -141,7 +140,7 @@ func (m *Meter) observe(name, data []byte) Chunk {
 	} else {
 		chunk = m.chatChunk(data, &v, &e)
 	}
-	if string(name) == "error" || v.failure.truthy() {
+	if string(name) == "error" || truthy(v.failure) {
 		m.fail(v.failure, v.code)
 		chunk.Kind = KindError
 	}
@@ -163,7 +162,7 @@ func (m *Meter) ObserveBody(body []byte) Chunk {
 	}
 	var e effects
 	var chunk Chunk
-	failed := v.failure.truthy()
+	failed := truthy(v.failure)
 	if m.shape == ShapeResponses {
 		chunk.Model = m.head(&v)
 		m.responseOutput(&v, &e, true)
@@ -185,35 +184,35 @@ func (m *Meter) ObserveBody(body []byte) Chunk {
 // padding notes the members that only vary: the obfuscation that OpenAI adds
 // against traffic analysis, and the numbering of Responses events.
 func (e *effects) padding(v *envelope) {
-	if v.obfuscation.is('"') {
-		e.vary(v.obfuscation.inside(), holeString)
+	if v.obfuscation.IsString() {
+		e.vary(insideOf(v.obfuscation), holeString)
 	}
-	if _, ok := v.sequence.integer(); ok && !v.sequence.is('-') {
-		e.vary(v.sequence.span(), holeNumber)
+	if _, ok := v.sequence.Digits(); ok && v.sequence.Raw[0] != '-' {
+		e.vary(spanOf(v.sequence), holeNumber)
 	}
 }
 
 // head notes what all chunks of a stream have in common and returns the span of the model.
 func (m *Meter) head(v *envelope) Span {
 	if m.id == "" {
-		m.id = bounded(v.id.text(), maxLabel)
+		m.id = bounded(v.id.Inside(), maxLabel)
 	}
 	if m.created <= 0 {
-		m.created, _ = v.created.integer()
+		m.created, _ = v.created.Digits()
 	}
-	if !v.model.is('"') {
+	if !v.model.IsString() {
 		return Span{}
 	}
 	if m.model == "" {
-		m.model = bounded(v.model.text(), maxLabel)
+		m.model = bounded(v.model.Inside(), maxLabel)
 	}
-	return v.model.span()
+	return spanOf(v.model)
 }
 
 // takeUsage merges a usage object into the numbers so far and keeps it verbatim.
 // It reports whether there was an object.
-func (m *Meter) takeUsage(usage value, final bool) bool {
-	if !usage.is('{') {
+func (m *Meter) takeUsage(usage jsonview.Value, final bool) bool {
+	if !usage.IsObject() {
 		return false
 	}
 	u, refused := readUsage(usage)
@@ -224,8 +223,8 @@ func (m *Meter) takeUsage(usage value, final bool) bool {
 	m.usage = tokens.Merge(m.usage, u)
 	m.final = final
 	m.rawUsage = m.rawUsage[:0]
-	if len(usage.raw) <= maxRawUsage {
-		m.rawUsage = append(m.rawUsage, usage.raw...)
+	if len(usage.Raw) <= maxRawUsage {
+		m.rawUsage = append(m.rawUsage, usage.Raw...)
 	}
 	return true
 }

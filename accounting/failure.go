@@ -1,11 +1,15 @@
 package accounting
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sluicehq/sluice/internal/jsonview"
+)
 
 // truthy reports whether the value counts as true in a client that tests an
 // error member that way: providers send null, false and "" for "no error".
-func (v value) truthy() bool {
-	switch v.raw {
+func truthy(v jsonview.Value) bool {
+	switch v.Raw {
 	case "", "null", "false", `""`, "0":
 		return false
 	}
@@ -13,12 +17,12 @@ func (v value) truthy() bool {
 }
 
 // fail keeps the code of the first error. code is used where the error is no object.
-func (m *Meter) fail(failure, code value) {
+func (m *Meter) fail(failure, code jsonview.Value) {
 	if m.code != "" {
 		return
 	}
-	var kind value
-	for name, v := range failure.members {
+	var kind jsonview.Value
+	for name, v := range failure.Members {
 		switch name {
 		case "code":
 			code = v
@@ -37,10 +41,10 @@ const maxCode = 64
 // codeOf returns a string or whole number as a code, "" if it does not look
 // like one. Text is not squeezed into a code: it might be a message that quotes
 // a prompt.
-func codeOf(v value) string {
-	raw := v.text()
-	if _, ok := v.integer(); ok {
-		raw = v.raw
+func codeOf(v jsonview.Value) string {
+	raw := v.Inside()
+	if _, ok := v.Digits(); ok {
+		raw = v.Raw
 	}
 	if len(raw) == 0 || len(raw) > maxCode {
 		return ""

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sluicehq/sluice/accounting/tokens"
+	"github.com/sluicehq/sluice/internal/jsonview"
 )
 
 // Shape is the kind of answer a meter reads.
@@ -38,6 +39,10 @@ const (
 
 // Span is a half-open range of offsets in the data given to Observe. The zero Span means "none".
 type Span struct{ Start, End int }
+
+// spanOf is where a value stands, insideOf where the text of a string does.
+func spanOf(v jsonview.Value) Span   { return Span{v.At, v.At + len(v.Raw)} }
+func insideOf(v jsonview.Value) Span { return Span{v.At + 1, v.At + len(v.Raw) - 1} }
 
 // Chunk is what Observe found out about an event.
 type Chunk struct {

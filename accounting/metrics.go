@@ -160,20 +160,25 @@ func (m *Metrics) Rejected(code string) {
 // not even a series.
 func (m *Metrics) addTokens(provider, model string, r *Record) {
 	source := sourceLabel(r.UsageSource)
+	output := source
+	if r.OutputEstimated {
+		output = sourceLabel(SourceEstimated)
+	}
 	for _, part := range [...]struct {
-		kind  string
-		count tokens.Count
+		kind   string
+		count  tokens.Count
+		source string
 	}{
-		{"input", r.Usage.Input},
-		{"input_cached", r.Usage.InputCached},
-		{"input_cache_write", r.Usage.InputCacheWrite},
-		{"input_audio", r.Usage.InputAudio},
-		{"output", r.Usage.Output},
-		{"output_reasoning", r.Usage.OutputReasoning},
-		{"output_audio", r.Usage.OutputAudio},
+		{"input", r.Usage.Input, source},
+		{"input_cached", r.Usage.InputCached, source},
+		{"input_cache_write", r.Usage.InputCacheWrite, source},
+		{"input_audio", r.Usage.InputAudio, source},
+		{"output", r.Usage.Output, output},
+		{"output_reasoning", r.Usage.OutputReasoning, output},
+		{"output_audio", r.Usage.OutputAudio, output},
 	} {
 		if part.count.Known && part.count.N >= 0 {
-			m.tokens.add(float64(part.count.N), provider, model, part.kind, source)
+			m.tokens.add(float64(part.count.N), provider, model, part.kind, part.source)
 		}
 	}
 }

@@ -68,6 +68,9 @@ type Record struct {
 
 	Usage       tokens.Usage `json:"usage"`
 	UsageSource Source       `json:"usage_source"`
+	// OutputEstimated says that the output alone was counted here: the provider stated
+	// the input at once, and would have stated the output at the end.
+	OutputEstimated bool `json:"output_estimated,omitempty"`
 	// RawUsage is the provider's own usage object, verbatim. What is not valid
 	// JSON is left out when the record is written.
 	RawUsage json.RawMessage `json:"raw_usage,omitempty"`

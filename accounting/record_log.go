@@ -29,6 +29,9 @@ func (r *Record) LogValue() slog.Value {
 	l.add(slog.Int64("chunks", r.Chunks), slog.Int64("bytes_delivered", r.BytesDelivered), slog.Bool("delivered", r.Delivered))
 	l.text("usage_source", string(r.UsageSource))
 	l.usage(r.Usage)
+	if r.OutputEstimated {
+		l.add(slog.Bool("output_estimated", true))
+	}
 	l.text("may_bill", r.MayBill)
 	if r.CostNanoUSD != nil {
 		l.add(slog.Int64("cost_nano_usd", *r.CostNanoUSD))

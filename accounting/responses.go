@@ -1,10 +1,12 @@
 package accounting
 
+import "github.com/sluicehq/sluice/internal/jsonview"
+
 // responsesEvent reads an event of a Responses stream. The type inside the data
 // decides: several providers leave the event name out.
 func (m *Meter) responsesEvent(v *envelope, e *effects) Chunk {
 	var chunk Chunk
-	switch v.kind.text() {
+	switch v.kind.Inside() {
 	case "response.output_text.delta":
 		m.fragment(v.delta, sinkContent, e)
 	case "response.reasoning_text.delta", "response.reasoning_summary_text.delta":
@@ -37,7 +39,7 @@ func (m *Meter) responsesEvent(v *envelope, e *effects) Chunk {
 		m.produced = true
 		m.final = false
 	}
-	if v.response.is('{') {
+	if v.response.IsObject() {
 		e.spoiled = true
 		chunk.Model = m.responseObject(v.response)
 	}
@@ -45,7 +47,7 @@ func (m *Meter) responsesEvent(v *envelope, e *effects) Chunk {
 }
 
 // responseObject reads the response inside an event and returns the span of its model.
-func (m *Meter) responseObject(response value) Span {
+func (m *Meter) responseObject(response jsonview.Value) Span {
 	var r envelope
 	r.read(response)
 	model := m.head(&r)
@@ -54,8 +56,8 @@ func (m *Meter) responseObject(response value) Span {
 		var e effects
 		m.responseOutput(&r, &e, false)
 		m.responseEnd(&r)
-		if r.failure.truthy() {
-			m.fail(r.failure, value{})
+		if truthy(r.failure) {
+			m.fail(r.failure, jsonview.Value{})
 		}
 	}
 	return model
@@ -63,13 +65,13 @@ func (m *Meter) responseObject(response value) Span {
 
 // responseEnd notes how a response ended and reports whether it did.
 func (m *Meter) responseEnd(r *envelope) bool {
-	reason := r.status.text()
+	reason := r.status.Inside()
 	switch reason {
 	case "completed", "failed", "incomplete", "cancelled":
 	default:
 		return false
 	}
-	if why := r.incomplete.member("reason").text(); why != "" {
+	if why := r.incomplete.Get("reason").Inside(); why != "" {
 		reason = why
 	}
 	if k := m.choiceAt(0); k >= 0 && m.choices[k].finish == "" {
@@ -82,8 +84,8 @@ func (m *Meter) responseEnd(r *envelope) bool {
 // stream are known already, and for a body its text too.
 func (m *Meter) responseOutput(r *envelope, e *effects, body bool) {
 	slot := int64(0)
-	done := r.status.text() == "completed"
-	for item := range r.output.elements {
+	done := r.status.Inside() == "completed"
+	for _, item := range r.output.Elements {
 		m.item(item, slot, true, e, done)
 		if body {
 			m.itemText(item, e)
@@ -93,15 +95,15 @@ func (m *Meter) responseOutput(r *envelope, e *effects, body bool) {
 }
 
 // outputItem reads the item of an added or done event.
-func (m *Meter) outputItem(item, slot value, e *effects, done bool) {
-	n, ok := slot.integer()
+func (m *Meter) outputItem(item, slot jsonview.Value, e *effects, done bool) {
+	n, ok := slot.Digits()
 	m.item(item, n, ok && n >= 0, e, done)
 }
 
 // item notes a client tool call. When done, its arguments are final.
-func (m *Meter) item(item value, slot int64, hasSlot bool, e *effects, done bool) {
-	var kind, id, callID, name, arguments, input, status value
-	for key, v := range item.members {
+func (m *Meter) item(item jsonview.Value, slot int64, hasSlot bool, e *effects, done bool) {
+	var kind, id, callID, name, arguments, input, status jsonview.Value
+	for key, v := range item.Members {
 		switch key {
 		case "type":
 			kind = v
@@ -119,8 +121,8 @@ func (m *Meter) item(item value, slot int64, hasSlot bool, e *effects, done bool
 			status = v
 		}
 	}
-	t := toolDelta{wire: slot, hasWire: hasSlot, id: callID.text(), name: name.text()}
-	switch kind.text() {
+	t := toolDelta{wire: slot, hasWire: hasSlot, id: callID.Inside(), name: name.Inside()}
+	switch kind.Inside() {
 	case "custom_tool_call":
 		t.free = true
 		arguments = input
@@ -128,21 +130,21 @@ func (m *Meter) item(item value, slot int64, hasSlot bool, e *effects, done bool
 	default:
 		return
 	}
-	if !callID.is('"') {
-		t.id = id.text()
+	if !callID.IsString() {
+		t.id = id.Inside()
 	}
 	e.spoiled = true
-	k := m.addTool(&t, value{}, e)
+	k := m.addTool(&t, jsonview.Value{}, e)
 	if k < 0 {
 		return
 	}
 	call := &m.tools.calls[k]
 	if call.item == "" {
-		call.item = bounded(id.text(), maxToolLabel)
+		call.item = bounded(id.Inside(), maxToolLabel)
 	}
-	m.finalArguments(k, arguments.text())
-	call.broken = status.text() == "incomplete"
-	if done || status.text() == "completed" {
+	m.finalArguments(k, arguments.Inside())
+	call.broken = status.Inside() == "incomplete"
+	if done || status.Inside() == "completed" {
 		call.sealed = true
 		m.tools.version++
 	}
@@ -158,7 +160,7 @@ func (m *Meter) finalArguments(k int, escaped string) {
 
 // callDelta reads a fragment of arguments.
 func (m *Meter) callDelta(v *envelope, e *effects) {
-	t := toolDelta{args: v.delta.text()}
+	t := toolDelta{args: v.delta.Inside()}
 	t.wire, t.hasWire = m.callNumber(v)
 	if t.args != "" {
 		m.addTool(&t, v.delta, e)
@@ -166,23 +168,23 @@ func (m *Meter) callDelta(v *envelope, e *effects) {
 }
 
 // callDone reads the final arguments of a call.
-func (m *Meter) callDone(v *envelope, arguments value) {
+func (m *Meter) callDone(v *envelope, arguments jsonview.Value) {
 	n, ok := m.callNumber(v)
 	if m.tools == nil || !ok {
 		return
 	}
 	if k := m.tools.find(func(c *pendingCall) bool { return c.wire == n }); k >= 0 {
-		m.finalArguments(k, arguments.text())
+		m.finalArguments(k, arguments.Inside())
 	}
 }
 
 // callNumber returns the number under which a call is routed: its place in the
 // output, else that of the item with the event's item id.
 func (m *Meter) callNumber(v *envelope) (int64, bool) {
-	if n, ok := v.outputSlot.integer(); ok && n >= 0 {
+	if n, ok := v.outputSlot.Digits(); ok && n >= 0 {
 		return n, true
 	}
-	if item := v.itemID.text(); m.tools != nil && item != "" {
+	if item := v.itemID.Inside(); m.tools != nil && item != "" {
 		if k := m.tools.find(func(c *pendingCall) bool { return sameText(c.item, item) }); k >= 0 {
 			return m.tools.calls[k].wire, true
 		}
@@ -191,8 +193,8 @@ func (m *Meter) callNumber(v *envelope) (int64, bool) {
 }
 
 // itemText adds the text of one item of a whole response.
-func (m *Meter) itemText(item value, e *effects) {
-	for name, parts := range item.members {
+func (m *Meter) itemText(item jsonview.Value, e *effects) {
+	for name, parts := range item.Members {
 		to := sinkContent
 		switch name {
 		case "content":
@@ -201,17 +203,17 @@ func (m *Meter) itemText(item value, e *effects) {
 		default:
 			continue
 		}
-		for part := range parts.elements {
+		for _, part := range parts.Elements {
 			m.partText(part, to, e)
 		}
 	}
 }
 
-func (m *Meter) partText(part value, to sink, e *effects) {
-	if part.member("type").text() == "reasoning_text" {
+func (m *Meter) partText(part jsonview.Value, to sink, e *effects) {
+	if part.Get("type").Inside() == "reasoning_text" {
 		to = sinkReasoning
 	}
-	for name, v := range part.members {
+	for name, v := range part.Members {
 		switch name {
 		case "text":
 			m.fragment(v, to, e)

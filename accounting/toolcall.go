@@ -3,6 +3,8 @@ package accounting
 import (
 	"bytes"
 	"strings"
+
+	"github.com/sluicehq/sluice/internal/jsonview"
 )
 
 // ToolCall is one tool call put together from the deltas of a stream.
@@ -246,7 +248,7 @@ func wholeArguments(args []byte) bool {
 	if len(bytes.TrimSpace(args)) == 0 {
 		return true
 	}
-	return wellFormed(args)
+	return jsonview.WellFormed(args)
 }
 
 // bounded copies the inside of a JSON string, decoded and cut to a limit.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice/accounting/tokens"
+	"github.com/sluicehq/sluice/internal/jsonview"
 )
 
 // Source says where a Usage comes from.
@@ -33,7 +34,7 @@ const maxCount = 1 << 40
 // rest is still returned. ok is also false when raw is not a JSON object or has
 // no count at all.
 func ParseUsage(raw []byte) (u tokens.Usage, ok bool) {
-	root, ok := parse(raw)
+	root, ok := jsonview.Parse(raw)
 	if !ok {
 		return tokens.Usage{}, false
 	}
@@ -58,15 +59,15 @@ type usageReader struct {
 
 // readUsage reads a usage object. refused reports a count that was present but
 // not believable.
-func readUsage(usage value) (u tokens.Usage, refused bool) {
+func readUsage(usage jsonview.Value) (u tokens.Usage, refused bool) {
 	var r usageReader
-	for name, v := range usage.members {
+	for name, v := range usage.Members {
 		r.member(name, v)
 	}
 	return r.usage(), r.refused
 }
 
-func (r *usageReader) member(name string, v value) {
+func (r *usageReader) member(name string, v jsonview.Value) {
 	switch name {
 	case "prompt_tokens":
 		r.count(&r.prompt, v)
@@ -89,13 +90,13 @@ func (r *usageReader) member(name string, v value) {
 	case "reasoning_tokens":
 		r.count(&r.reasoningTokens, v)
 	case "prompt_tokens_details", "input_tokens_details", "input_token_details":
-		v.members(r.inputDetail)
+		v.Members(r.inputDetail)
 	case "completion_tokens_details", "output_tokens_details", "output_token_details":
-		v.members(r.outputDetail)
+		v.Members(r.outputDetail)
 	}
 }
 
-func (r *usageReader) inputDetail(name string, v value) bool {
+func (r *usageReader) inputDetail(name string, v jsonview.Value) bool {
 	switch name {
 	case "cached_tokens":
 		r.count(&r.cachedDetail, v)
@@ -107,7 +108,7 @@ func (r *usageReader) inputDetail(name string, v value) bool {
 	return true
 }
 
-func (r *usageReader) outputDetail(name string, v value) bool {
+func (r *usageReader) outputDetail(name string, v jsonview.Value) bool {
 	switch name {
 	case "reasoning_tokens":
 		r.count(&r.reasoningDetail, v)
@@ -119,8 +120,8 @@ func (r *usageReader) outputDetail(name string, v value) bool {
 
 // count stores the number at v. null leaves the count as it is, because some
 // servers send null while a number is not known yet.
-func (r *usageReader) count(to *tokens.Count, v value) {
-	if v.is('n') {
+func (r *usageReader) count(to *tokens.Count, v jsonview.Value) {
+	if v.IsNull() {
 		return
 	}
 	n, ok := wholeTokens(v)
@@ -133,14 +134,14 @@ func (r *usageReader) count(to *tokens.Count, v value) {
 
 // wholeTokens reads a JSON number as a believable token count. 12.0 and 1e3 are
 // whole numbers to JSON, so they are taken.
-func wholeTokens(v value) (int64, bool) {
-	if n, ok := v.integer(); ok {
+func wholeTokens(v jsonview.Value) (int64, bool) {
+	if n, ok := v.Digits(); ok {
 		return n, n >= 0 && n <= maxCount
 	}
-	if v.is('"') || !strings.ContainsAny(v.raw, ".eE") {
+	if v.IsString() || !strings.ContainsAny(v.Raw, ".eE") {
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(v.raw, 64)
+	f, err := strconv.ParseFloat(v.Raw, 64)
 	if err != nil || f != math.Trunc(f) || f < 0 || f > maxCount {
 		return 0, false
 	}

@@ -106,3 +106,9 @@ func FuzzParseUsageNeverReturnsWhatCannotBe(f *testing.F) {
 		}
 	})
 }
+
+func TestEscapedKeysMeanTheSame(t *testing.T) {
+	u, ok := ParseUsage([]byte(`{"prompt\u005ftokens":3}`))
+	require.True(t, ok)
+	require.Equal(t, tokens.Known(3), u.Input)
+}

@@ -36,7 +36,7 @@ type Config struct {
 	KeepAlive Duration `yaml:"keep_alive" doc:"Interval of SSE comments on a silent stream. 0 sends none."`
 	Admin     Admin    `yaml:"admin" doc:"The admin listener: metrics and probes."`
 	// Providers holds at least one entry in a loaded configuration.
-	Providers []Provider `yaml:"providers" doc:"Vendor endpoints. Omit to take them from OPENAI_API_KEY."`
+	Providers []Provider `yaml:"providers" doc:"Vendor endpoints. Omit to take them from OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and COHERE_API_KEY."`
 	// Models may be empty: any model name then goes to the first provider, or
 	// to the provider that a "provider/model" name asks for.
 	Models   []Model  `yaml:"models" doc:"Public model names. Omit to send any model name to the first provider, or to the one named by provider/model."`
@@ -46,6 +46,13 @@ type Config struct {
 	Log      Log      `yaml:"log" doc:"Logging, to standard error."`
 	// Records is the number of finished exchanges kept in memory.
 	Records int `yaml:"records" min:"1" max:"10000000" doc:"How many finished exchanges are remembered for the API and the admin listener."`
+	// Extensions tells whether answers may hold members that the client's dialect
+	// does not have.
+	Extensions bool `yaml:"extensions" doc:"Put what the client's dialect has no place for into answers, under names of its own: sluice, extra_content, images. Turn off for strict clients."`
+	// ThoughtMemory is 0 when nothing is remembered.
+	ThoughtMemory Size `yaml:"thought_memory" max:"2147483648" doc:"Memory for the signatures of thoughts and tool calls, which providers want back in the next request and most clients drop. 0 remembers none."`
+	// ModelData is empty when only the built-in facts are used.
+	ModelData string `yaml:"model_data,omitempty" doc:"JSON file that extends or replaces what is known of models: limits, reasoning, refused parameters."`
 
 	// Origin tells where Providers came from.
 	Origin Origin `yaml:"-" json:"-"`
@@ -77,43 +84,6 @@ type Admin struct {
 
 // Enabled reports whether there is an admin listener.
 func (a Admin) Enabled() bool { return a.Listen != "" && a.Listen != "off" }
-
-// Provider is one vendor endpoint.
-type Provider struct {
-	Name string `yaml:"name" required:"true" doc:"Name used in targets, labels and provider/model names. Letters, digits, dot, dash, underscore."`
-	// Dialect is DialectOpenAI or DialectSim.
-	Dialect string `yaml:"dialect" required:"true" enum:"openai,sim" doc:"Wire format: openai (chat completions and whatever speaks it) or sim (the built-in simulator)."`
-	// BaseURL is what was configured; Endpoint gives the URL to use.
-	BaseURL string `yaml:"base_url,omitempty" doc:"Base URL. One with a path is used as it is; one without gets the usual prefix of the dialect (/v1)."`
-	// APIKey is empty when the client's own credential is passed through.
-	APIKey Secret `yaml:"api_key,omitempty" doc:"Credential for the provider. Omit to pass the client's own credential through."`
-	// Headers are added to every request to the provider.
-	Headers map[string]Secret `yaml:"headers,omitempty" doc:"Extra request headers for the provider."`
-	CAFile  string            `yaml:"ca_file,omitempty" doc:"PEM file with certificate authorities to trust besides the system's."`
-	// IncludeUsage is never nil in a loaded configuration.
-	IncludeUsage    *bool    `yaml:"include_usage" doc:"Ask for the usage of streams (stream_options.include_usage) when the client did not. Turn off for servers that refuse it."`
-	ContinuousUsage bool     `yaml:"continuous_usage" doc:"Ask for running usage in every chunk (continuous_usage_stats; vLLM and SGLang), so that a cut stream has exact numbers."`
-	IdleConn        Duration `yaml:"idle_conn" doc:"How long an idle connection to the provider is kept for reuse. Stay below the provider's own limit. 0 keeps none."`
-	// MayBill is one of the MayBill constants.
-	MayBill string `yaml:"may_bill" enum:"none,partial,full,unknown" doc:"What the provider charges for a cut request: none, partial (what was generated), full (the whole answer) or unknown."`
-}
-
-// The dialects a provider can speak.
-const (
-	DialectOpenAI = "openai"
-	DialectSim    = "sim"
-)
-
-// The values of Provider.MayBill.
-const (
-	MayBillNone    = "none"
-	MayBillPartial = "partial"
-	MayBillFull    = "full"
-	MayBillUnknown = "unknown"
-)
-
-// AsksUsage reports whether sluice asks this provider for the usage of streams.
-func (p Provider) AsksUsage() bool { return p.IncludeUsage == nil || *p.IncludeUsage }
 
 // Model maps a public model name to targets.
 type Model struct {

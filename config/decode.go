@@ -58,7 +58,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, r rule) {
 	case reflect.Struct:
 		d.mapping(n, v, path)
 	case reflect.Slice:
-		d.list(n, v, path)
+		d.list(n, v, path, rule{enum: r.enum})
 	case reflect.Map:
 		d.table(n, v, path)
 	default:
@@ -167,7 +167,8 @@ func (d *decoder) mergedEntries(n *yaml.Node, path string) []entry {
 	}
 }
 
-func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
+// list decodes the items of a list, each of which must satisfy each.
+func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, each rule) {
 	if n.Kind != yaml.SequenceNode {
 		d.problems.add(at(n), path, "must be a list, not %s", kindOf(n))
 		return
@@ -179,7 +180,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 			d.problems.add(at(item), full, "is empty")
 			continue
 		}
-		d.value(item, v.Index(i), full, rule{})
+		d.value(item, v.Index(i), full, each)
 	}
 }
 

@@ -30,6 +30,8 @@ func (c *Config) setDefaults() {
 	c.Limits.setDefaults()
 	c.Log = Log{Level: "info", Format: "auto"}
 	c.Records = 10_000
+	c.Extensions = true
+	c.ThoughtMemory = 16 * MiB
 	c.Origin = OriginFile
 }
 

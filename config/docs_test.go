@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -18,10 +19,8 @@ func TestDocumentationHasEveryKeyWithItsDefault(t *testing.T) {
 	page, err := os.ReadFile(docsPage)
 	require.NoError(t, err)
 	rows := map[string]string{} // default column by key
-	for line := range strings.Lines(string(page)) {
-		if cells := strings.Split(line, " | "); strings.HasPrefix(line, "| `") && len(cells) > 1 {
-			rows[strings.Trim(cells[0], "|` ")] = strings.Trim(cells[1], "` ")
-		}
+	for _, cells := range tableRows(string(page), "key") {
+		rows[cells[0]] = cells[1]
 	}
 	var schema map[string]any
 	require.NoError(t, json.Unmarshal(config.Schema(), &schema))
@@ -36,4 +35,55 @@ func TestDocumentationHasEveryKeyWithItsDefault(t *testing.T) {
 	for key := range rows {
 		require.Contains(t, paths, key, "%s explains a key that does not exist", docsPage)
 	}
+}
+
+// The pages tables of words explain every value that the schema allows.
+func TestDocumentationHasEveryDialectPlatformAndQuirk(t *testing.T) {
+	page, err := os.ReadFile(docsPage)
+	require.NoError(t, err)
+	words := func(heading string, column int) (list []string) {
+		for _, cells := range tableRows(string(page), heading) {
+			list = append(list, cells[column])
+		}
+		return list
+	}
+	provider := reflect.TypeFor[config.Provider]()
+	allowed := func(member string) []string {
+		field, ok := provider.FieldByName(member)
+		require.True(t, ok)
+		return strings.Split(field.Tag.Get("enum"), ",")
+	}
+	require.ElementsMatch(t, allowed("Quirks"), words("quirk", 0))
+	dialects := allowed("Dialect")
+	for _, word := range words("dialect", 0) {
+		require.Subset(t, dialects, strings.Split(word, "`, `"))
+	}
+	for _, dialect := range dialects {
+		require.Contains(t, string(page), "| `"+dialect+"` |", "no table row")
+	}
+	for _, platform := range allowed("Platform") {
+		require.Contains(t, words("dialect", 1), platform)
+	}
+}
+
+// tableRows returns the cells of the tables whose first column has this heading,
+// without their backquotes.
+func tableRows(page, heading string) [][]string {
+	var rows [][]string
+	inside := false
+	for line := range strings.Lines(page) {
+		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			inside = false
+		case cells[0] == heading:
+			inside = true
+		case inside && !strings.HasPrefix(line, "|-"):
+			for i := range cells {
+				cells[i] = strings.Trim(cells[i], "` ")
+			}
+			rows = append(rows, cells)
+		}
+	}
+	return rows
 }

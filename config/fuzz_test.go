@@ -28,7 +28,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("a: &a [*a, *a]")
 	f.Add("\xff\xfe")
 	f.Fuzz(func(t *testing.T, src string) {
-		if strings.Contains(src, "file:") || strings.Contains(src, "_file") {
+		if strings.Contains(src, "file:") || strings.Contains(src, "_file") || strings.Contains(src, "model_data") {
 			return // leave the file system alone
 		}
 		c, err := config.Parse([]byte(src), "fuzz", testEnvironment)
@@ -45,7 +45,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for i := range c.Providers {
-			c.Providers[i].APIKey, c.Providers[i].Headers = "", nil // masking twice masks more
+			maskForGood(&c.Providers[i])
 		}
 		if strings.Contains(string(c.Redacted()), "${") {
 			return // an escaped ${ would be a reference now
@@ -58,4 +58,15 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("digest changed:\n%s\n%s", c.Redacted(), again.Redacted())
 		}
 	})
+}
+
+// maskForGood replaces secrets by what masking does not change any more.
+func maskForGood(p *config.Provider) {
+	const masked = "***"
+	if p.APIKey != "" {
+		p.APIKey = masked
+	}
+	for name := range p.Headers {
+		p.Headers[name] = masked
+	}
 }

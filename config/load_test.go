@@ -39,6 +39,8 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, config.Log{Level: "info", Format: "auto"}, c.Log)
 	require.Equal(t, 10000, c.Records)
 	require.Equal(t, seconds(15), c.KeepAlive)
+	require.True(t, c.Extensions)
+	require.Equal(t, 16*config.MiB, c.ThoughtMemory)
 	require.Equal(t, seconds(4), c.Providers[0].IdleConn)
 	require.Nil(t, c.TLS)
 }
@@ -72,7 +74,7 @@ providers:
 		`config.yaml:3:21: timeouts.conect: unknown key; did you mean connect?`,
 		`config.yaml:6:26: models[0].targets[0].provider: no provider is named "nobody"`,
 		`config.yaml:8:12: providers[0].name: "a/b" must not contain a slash: provider/model names are cut there`,
-		`config.yaml:8:26: providers[0].dialect: "opnai" is not one of openai, sim; did you mean openai?`,
+		`config.yaml:8:26: providers[0].dialect: "opnai" is not one of openai, azure, anthropic, gemini, cohere, ollama, bedrock, sim; did you mean openai?`,
 		`config.yaml:9:42: providers[1].base_url: must begin with https:// or http://`,
 	}, "\n"))
 }

@@ -29,11 +29,13 @@ func Parse(src []byte, name string, getenv Getenv) (*Config, error) {
 			return nil, problems.err()
 		}
 	}
+	from := &loader{getenv, d.positions, d.referenced, map[string]string{}}
 	if _, given := d.positions["providers"]; !given {
-		c.Providers = providersFromEnvironment(getenv)
+		c.Providers = from.vendorProviders()
 		c.Origin = OriginEnvironment
 	}
-	check(c, problems, d.positions, d.referenced)
+	from.completePlatforms(c.Providers)
+	check(c, problems, from)
 	if err := problems.err(); err != nil {
 		return nil, err
 	}
@@ -43,6 +45,11 @@ func Parse(src []byte, name string, getenv Getenv) (*Config, error) {
 
 // resolve fills what follows from other values once they are known to be good.
 func (c *Config) resolve() {
+	for i := range c.Providers {
+		if p := &c.Providers[i]; !dialects[p.Dialect].chat {
+			p.IncludeUsage = nil
+		}
+	}
 	for i := range c.Models {
 		model := &c.Models[i]
 		for j := range model.Targets {

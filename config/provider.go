@@ -1,225 +1,206 @@
 package config
 
 import (
-	"crypto/x509"
-	"errors"
-	"fmt"
 	"net/textproto"
 	"net/url"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// dialectPrefix is what follows the host in the base URL of a vendor when none
-// is configured.
-var dialectPrefix = map[string]string{
-	DialectOpenAI: "/v1",
+// Provider is one vendor endpoint.
+type Provider struct {
+	Name string `yaml:"name" required:"true" doc:"Name used in targets, labels and provider/model names. Letters, digits, dot, dash, underscore."`
+	// Dialect is one of the Dialect constants.
+	Dialect string `yaml:"dialect" required:"true" enum:"openai,azure,anthropic,gemini,cohere,ollama,bedrock,sim" doc:"Wire format: openai (chat completions and whatever speaks it), azure (Azure OpenAI), anthropic (Messages), gemini (generateContent), cohere (v2 chat), ollama (its own API), bedrock (Converse) or sim (the built-in simulator)."`
+	// Platform is one of the Platform constants.
+	Platform string `yaml:"platform,omitempty" enum:"vertex,bedrock" doc:"Where the dialect is spoken when it is not at the vendor itself: vertex (Google Cloud; dialects anthropic and gemini) or bedrock (Amazon; dialect anthropic)."`
+	// Project and Region are filled in from the environment when a provider that
+	// needs them has none in the file.
+	Project string `yaml:"project,omitempty" doc:"Google Cloud project, on vertex. Default: GOOGLE_CLOUD_PROJECT."`
+	Region  string `yaml:"region,omitempty" doc:"Region of the cloud: on vertex also global, us or eu (default: GOOGLE_CLOUD_LOCATION or GOOGLE_CLOUD_REGION); on bedrock, default: AWS_REGION or AWS_DEFAULT_REGION."`
+	// APIVersion is empty for Azure's unversioned form.
+	APIVersion string `yaml:"api_version,omitempty" doc:"Azure: version of the deployments API. Omit for its /openai/v1 form, which has none."`
+	// BaseURL is what was configured; Endpoint gives the URL to use.
+	BaseURL string `yaml:"base_url,omitempty" doc:"Base URL; for openai and azure required, for other dialects the vendor's own by default. One with a path is used as it is; one without gets the usual prefix of the dialect (/v1, for gemini /v1beta)."`
+	// APIKey is empty where another credential is used; Credential tells which.
+	APIKey Secret `yaml:"api_key,omitempty" doc:"Credential for the provider. Omit to pass the client's own credential through; on vertex and bedrock, to use those of the machine."`
+	// Headers are added to every request to the provider.
+	Headers map[string]Secret `yaml:"headers,omitempty" doc:"Extra request headers for the provider."`
+	CAFile  string            `yaml:"ca_file,omitempty" doc:"PEM file with certificate authorities to trust besides the system's."`
+	// IncludeUsage is never nil in a loaded configuration for the dialects that know
+	// it, and always nil for the others.
+	IncludeUsage    *bool `yaml:"include_usage,omitempty" doc:"Ask for the usage of streams (stream_options.include_usage) when the client did not. Turn off for servers that refuse it."`
+	ContinuousUsage bool  `yaml:"continuous_usage,omitempty" doc:"Ask for running usage in every chunk (continuous_usage_stats; vLLM and SGLang), so that a cut stream has exact numbers."`
+	// Quirks holds Quirk constants.
+	Quirks   []string `yaml:"quirks,omitempty" enum:"short_call_ids,no_developer_role,max_tokens,max_completion_tokens,drop_reasoning,think_tags" doc:"What is peculiar about a server that speaks openai: short_call_ids (tool-call ids of nine letters and digits), no_developer_role (developer messages become system), max_tokens or max_completion_tokens (the only name of the limit it takes), drop_reasoning (refuses reasoning_content in messages), think_tags (its reasoning stands in the text between <think> tags)."`
+	IdleConn Duration `yaml:"idle_conn" doc:"How long an idle connection to the provider is kept for reuse. Stay below the provider's own limit. 0 keeps none."`
+	// MayBill is one of the MayBill constants.
+	MayBill string `yaml:"may_bill" enum:"none,partial,full,unknown" doc:"What the provider charges for a cut request: none, partial (what was generated), full (the whole answer) or unknown."`
+}
+
+// The dialects a provider can speak.
+const (
+	DialectOpenAI    = "openai"    // chat completions
+	DialectAzure     = "azure"     // chat completions as Azure OpenAI has them
+	DialectAnthropic = "anthropic" // Messages
+	DialectGemini    = "gemini"    // generateContent
+	DialectCohere    = "cohere"    // v2 chat
+	DialectOllama    = "ollama"    // Ollama's own chat API
+	DialectBedrock   = "bedrock"   // Converse
+	DialectSim       = "sim"       // the built-in simulator, which speaks openai
+)
+
+// The values of Provider.Platform.
+const (
+	PlatformNone    = ""        // the vendor's own API
+	PlatformVertex  = "vertex"  // Google Cloud Vertex AI
+	PlatformBedrock = "bedrock" // Amazon Bedrock's InvokeModel
+)
+
+// The values of Provider.Quirks.
+const (
+	QuirkShortCallIDs        = "short_call_ids"        // tool-call ids must be nine letters and digits
+	QuirkNoDeveloperRole     = "no_developer_role"     // developer messages become system messages
+	QuirkMaxTokens           = "max_tokens"            // takes only max_tokens
+	QuirkMaxCompletionTokens = "max_completion_tokens" // takes only max_completion_tokens
+	QuirkDropReasoning       = "drop_reasoning"        // refuses reasoning_content in messages
+	QuirkThinkTags           = "think_tags"            // reasoning stands in the text between <think> tags
+)
+
+// The values of Provider.MayBill.
+const (
+	MayBillNone    = "none"
+	MayBillPartial = "partial"
+	MayBillFull    = "full"
+	MayBillUnknown = "unknown"
+)
+
+// AsksUsage reports whether sluice asks this provider for the usage of streams.
+func (p Provider) AsksUsage() bool { return p.IncludeUsage == nil || *p.IncludeUsage }
+
+// HasQuirk reports whether one of the Quirk constants is configured.
+func (p Provider) HasQuirk(quirk string) bool { return slices.Contains(p.Quirks, quirk) }
+
+// Credential says what proves to a provider who is calling.
+type Credential string
+
+// The credentials a provider can be called with.
+const (
+	// CredentialNone is that of the simulator.
+	CredentialNone Credential = "none"
+	// CredentialClient is the client's own.
+	CredentialClient Credential = "client"
+	// CredentialKey is APIKey, in the field KeyHeader.
+	CredentialKey Credential = "key"
+	// CredentialHeaders means that Headers hold the credential.
+	CredentialHeaders Credential = "headers"
+	// CredentialAWS is a signature made with the AWS credentials of the machine.
+	CredentialAWS Credential = "aws"
+	// CredentialGoogle is a token from Google's application default credentials.
+	CredentialGoogle Credential = "google"
+)
+
+// Credential tells what requests to the provider are authenticated with.
+func (p Provider) Credential() Credential {
+	switch {
+	case p.Dialect == DialectSim:
+		return CredentialNone
+	case p.APIKey != "":
+		return CredentialKey
+	case p.setsHeader("Authorization"), p.setsHeader(p.KeyHeader()):
+		return CredentialHeaders
+	case p.OnBedrock():
+		return CredentialAWS
+	case p.Platform == PlatformVertex:
+		return CredentialGoogle
+	}
+	return CredentialClient
+}
+
+// KeyHeader is the canonical name of the header that a key for the provider goes
+// into. In Authorization it is a bearer token, elsewhere it stands alone.
+func (p Provider) KeyHeader() string {
+	switch {
+	case p.OnBedrock():
+		return "Authorization"
+	case p.Platform == PlatformVertex:
+		return "X-Goog-Api-Key"
+	}
+	if name := dialects[p.Dialect].keyHeader; name != "" {
+		return name
+	}
+	return "Authorization"
+}
+
+// OnBedrock reports whether the provider is Amazon Bedrock, in either of its APIs.
+func (p Provider) OnBedrock() bool {
+	return p.Dialect == DialectBedrock || p.Platform == PlatformBedrock
+}
+
+// setsHeader reports whether Headers hold a header, in any case.
+func (p Provider) setsHeader(name string) bool {
+	for k := range p.Headers {
+		if textproto.CanonicalMIMEHeaderKey(k) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // Endpoint returns the URL that the endpoints of the dialect are appended to,
 // without a trailing slash: the base URL as it is when it has a path, and with
-// the usual prefix of the dialect when it has none. It is empty for the
-// simulator, which has no address.
+// the usual prefix of the dialect when it has none; the vendor's own when none is
+// configured. It is empty for the simulator, which has no address, and where the
+// configuration does not say enough.
 func (p Provider) Endpoint() string {
-	u, err := url.Parse(p.BaseURL)
-	if p.Dialect == DialectSim || err != nil || p.BaseURL == "" {
+	base := p.BaseURL
+	if base == "" {
+		base = p.vendorURL()
+	}
+	u, err := url.Parse(base)
+	if p.Dialect == DialectSim || err != nil || base == "" {
 		return ""
 	}
 	if u.Path == "" || u.Path == "/" {
-		u.Path, u.RawPath = dialectPrefix[p.Dialect], ""
+		u.Path, u.RawPath = p.prefix(), ""
 	}
 	return strings.TrimRight(u.String(), "/")
 }
 
-func (k *checker) providers() {
-	names := make([]string, len(k.Providers))
-	for i, p := range k.Providers {
-		names[i] = p.Name
-	}
-	k.uniqueNames("providers", "name", "provider", names, validPlainName)
-	if len(k.Providers) == 0 && !k.broken["providers"] {
-		k.add("providers", "at least one is needed: list one, set OPENAI_API_KEY, or add {name: sim, dialect: sim} to try sluice without a vendor")
-	}
-	for i, p := range k.Providers {
-		path := fmt.Sprintf("providers[%d]", i)
-		switch p.Dialect {
-		case DialectSim:
-			k.simulator(path, p)
-		case DialectOpenAI:
-			k.remote(path, p)
-		}
-	}
-}
-
-// simulator reports what has no meaning for the built-in simulator, because
-// ignoring it would hide a mistaken dialect.
-func (k *checker) simulator(path string, p Provider) {
-	for _, member := range []struct {
-		name string
-		set  bool
-	}{
-		{"base_url", p.BaseURL != ""},
-		{"api_key", p.APIKey != ""},
-		{"headers", len(p.Headers) > 0},
-		{"ca_file", p.CAFile != ""},
-	} {
-		if member.set {
-			k.add(path+"."+member.name, "the simulator is built in and takes no %s", member.name)
-		}
-	}
-}
-
-// remote checks a provider that is reached over the network. URLs and headers
-// are never quoted: people put credentials into them.
-func (k *checker) remote(path string, p Provider) {
-	if p.BaseURL == "" {
-		k.add(path+".base_url", "is required for the dialect %s, as in https://api.openai.com/v1", p.Dialect)
-	} else if err := k.validBaseURL(p.BaseURL); err != nil {
-		k.add(path+".base_url", "%v", err)
-	}
-	if _, written := k.positions[path+".api_key"]; written && p.APIKey == "" {
-		// Most likely a secret that was not handed over; passing the clients'
-		// own credentials to the vendor instead must not happen by accident.
-		k.add(path+".api_key", "is empty; leave it out to pass the client's own credential through")
-	}
-	if err := validHeaderValue(string(p.APIKey)); err != nil {
-		k.add(path+".api_key", "%v", err)
-	}
-	names := make([]string, 0, len(p.Headers))
-	for name := range p.Headers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for i, name := range names {
-		header := path + ".headers." + name
-		if err := validHeaderName(name, p.APIKey != ""); err != nil {
-			k.add(header, "%v", err)
-		} else if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(other, name) }) {
-			k.add(header, "is set twice in different cases")
-		}
-		if err := validHeaderValue(string(p.Headers[name])); err != nil {
-			k.add(header, "%v", err)
-		}
-	}
-	if p.CAFile != "" {
-		k.caFile(path+".ca_file", p.CAFile)
-	}
-}
-
-func (k *checker) caFile(path, name string) {
-	if why := unreadable(name); why != "" {
-		k.add(path, "the file %s cannot be read: %s", k.show(path, name), why)
-		return
-	}
-	content, err := os.ReadFile(name)
-	if err != nil || !x509.NewCertPool().AppendCertsFromPEM(content) {
-		k.add(path, "the file %s holds no certificate in PEM form", k.show(path, name))
-	}
-}
-
-// operationSuffixes end the URL of an operation rather than a base URL.
-var operationSuffixes = []string{"/chat/completions", "/completions", "/embeddings", "/models", "/responses"}
-
-func (k *checker) validBaseURL(raw string) error {
-	u, err := url.Parse(raw)
+// vendorURL is the base URL when none is configured, without the usual prefix.
+func (p Provider) vendorURL() string {
 	switch {
-	case err != nil:
-		return errors.New("is not a URL; write it as https://host/v1")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("must begin with https:// or http://")
-	case u.User != nil:
-		return errors.New("must not hold a user or password; use api_key or headers")
-	case u.Hostname() == "":
-		return errors.New("names no host")
-	case strings.ContainsAny(raw, "?#"):
-		return errors.New("must not hold a query or a fragment")
-	case strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return errors.New("must be plain ASCII without spaces")
-	case slices.Contains(strings.Split(u.Path, "/"), ".."):
-		return errors.New("must not hold a .. in its path")
+	case p.OnBedrock() && p.Region != "":
+		return "https://bedrock-runtime." + p.Region + ".amazonaws.com"
+	case p.Platform == PlatformVertex && p.Region != "":
+		return "https://" + vertexHost(p.Region)
+	case p.OnBedrock(), p.Platform != PlatformNone:
+		return ""
 	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return errors.New("has a port that is not between 1 and 65535")
-		}
-	} else if strings.HasSuffix(u.Host, ":") {
-		return errors.New("has an empty port")
-	}
-	for _, suffix := range operationSuffixes {
-		if base, ok := strings.CutSuffix(strings.TrimRight(u.Path, "/"), suffix); ok {
-			return fmt.Errorf("ends in %s, which sluice adds itself; stop at %q", suffix, base)
-		}
-	}
-	if k.isOwn(u) {
-		return errors.New("is the address sluice itself listens on, so every request would come back in")
-	}
-	return nil
+	return dialects[p.Dialect].host
 }
 
-// isOwn reports whether u leads back to the API listener. A shell that sends
-// clients to sluice through OPENAI_BASE_URL would otherwise close a loop when
-// sluice is started from it.
-func (k *checker) isOwn(u *url.URL) bool {
-	api, err := parseAddress(k.Listen)
-	if err != nil || api.socket != "" {
-		return false
+// vertexHost follows the rules of Google's own clients: multi-regions have hosts of
+// another form than regions.
+func vertexHost(region string) string {
+	switch region {
+	case "global":
+		return "aiplatform.googleapis.com"
+	case "us", "eu":
+		return "aiplatform." + region + ".rep.googleapis.com"
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	if port != strconv.Itoa(api.port) {
-		return false
-	}
-	host := u.Hostname()
-	here := isLoopback(host) || address{host: host}.everyHost()
-	return here && (api.everyHost() || api.loopback()) || strings.EqualFold(host, api.host)
+	return region + "-aiplatform.googleapis.com"
 }
 
-// connectionHeaders belong to the connection or to the body, which sluice frames
-// itself.
-var connectionHeaders = []string{
-	"Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection", "Keep-Alive",
-	"Proxy-Connection", "Te", "Trailer", "Upgrade", "Expect", "Accept-Encoding",
-}
-
-func validHeaderName(name string, hasKey bool) error {
-	token := func(r rune) bool {
-		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	}
-	canonical := textproto.CanonicalMIMEHeaderKey(name)
+// prefix is what follows the host in the base URL of the vendor.
+func (p Provider) prefix() string {
 	switch {
-	case name == "" || strings.ContainsFunc(name, func(r rune) bool { return !token(r) }):
-		return errors.New("is not a header name")
-	case slices.Contains(connectionHeaders, canonical):
-		return errors.New("is set by sluice itself")
-	case hasKey && canonical == "Authorization":
-		return errors.New("is set from api_key; give only one of them")
+	case p.OnBedrock():
+		return ""
+	case p.Platform == PlatformVertex:
+		return "/v1"
+	case p.Dialect == DialectAzure && p.APIVersion != "":
+		return "/openai"
 	}
-	return nil
-}
-
-func validHeaderValue(value string) error {
-	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return errors.New("holds a line break or another control character, which no header can carry")
-	}
-	if strings.TrimSpace(value) != value {
-		return errors.New("begins or ends with a space")
-	}
-	return nil
-}
-
-// unreadable says why a regular file cannot be opened; "" when it can.
-func unreadable(name string) string {
-	file, err := os.Open(name)
-	if err != nil {
-		return reason(err)
-	}
-	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err == nil && info.IsDir() {
-		return "is a directory"
-	}
-	return ""
+	return dialects[p.Dialect].prefix
 }

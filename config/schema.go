@@ -96,7 +96,7 @@ func typeSchema(v reflect.Value, f field) object {
 	case reflect.Struct:
 		return mappingSchema(v)
 	case reflect.Slice:
-		schema := object{"type": "array", "items": mappingSchema(withDefaults(v.Type().Elem()))}
+		schema := object{"type": "array", "items": itemSchema(v.Type().Elem(), f)}
 		if f.rule.required {
 			schema["minItems"] = 1
 		}
@@ -115,6 +115,13 @@ func typeSchema(v reflect.Value, f field) object {
 		return object{"type": "string", "minLength": 1}
 	}
 	return object{"type": "string"}
+}
+
+func itemSchema(t reflect.Type, f field) object {
+	if t.Kind() == reflect.Struct {
+		return mappingSchema(withDefaults(t))
+	}
+	return typeSchema(reflect.New(t).Elem(), field{rule: rule{enum: f.rule.enum}})
 }
 
 // withDefaults returns a struct of type t that holds its defaults.

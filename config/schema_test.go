@@ -80,6 +80,10 @@ func TestSchemaRefuses(t *testing.T) {
 	f("records: ten")
 	f("providers: [{name: a}]")
 	f("providers: [{name: a, dialect: morse}]")
+	f("providers: [{name: a, dialect: anthropic, platform: moon}]")
+	f("providers: [{name: a, dialect: openai, quirks: [odd]}]")
+	f("providers: [{name: a, dialect: openai, quirks: max_tokens}]")
+	f("extensions: some")
 	f("models: [{name: a, targets: []}]")
 }
 
@@ -89,7 +93,7 @@ half_close: ${HALF}
 records: ${RECORDS:-5}
 timeouts: {idle: "${IDLE}"}
 limits: {max_body: "${BODY}"}
-providers: [{name: "${N}", dialect: "${D}", include_usage: "${U}", api_key: "${file:/run/secrets/key}"}]
+providers: [{name: "${N}", dialect: "${D}", include_usage: "${U}", api_key: "${file:/run/secrets/key}", platform: "${P}", quirks: ["${Q}"]}]
 `
 	require.NoError(t, validate(t, compileSchema(t), []byte(src)))
 }
@@ -125,19 +129,20 @@ func TestExampleMentionsEveryKey(t *testing.T) {
 // name may be missing.
 func TestExampleSwitchedOnHasNoOtherProblemThanMissingFiles(t *testing.T) {
 	_, err := config.Parse(switchedOn(readExample(t)), "config.yaml", environment(map[string]string{
-		"OPENAI_API_KEY": "sk-example", "ALICE_KEY_SHA256": strings.Repeat("a1", 32),
+		"OPENAI_API_KEY": "sk-example", "ANTHROPIC_API_KEY": "sk-example", "GEMINI_API_KEY": "example",
+		"COHERE_API_KEY": "example", "AZURE_OPENAI_API_KEY": "example", "ALICE_KEY_SHA256": strings.Repeat("a1", 32),
 	}))
 	var problems *config.Problems
 	require.ErrorAs(t, err, &problems)
 	for _, p := range problems.List {
 		require.Contains(t, p.Message, "cannot be read", p.String())
 	}
-	require.Len(t, problems.List, 3)
+	require.Len(t, problems.List, 4)
 }
 
 func TestExampleShowsTheDefaults(t *testing.T) {
 	src := readExample(t)
-	kept := regexp.MustCompile(`(?m)^( *)#((?:half_close|response_model|keep_alive|records|timeouts|limits|log|connect|first_token|idle|total|client_stall|drain|request_headers|request_body|max_body|max_header|max_answer|level|format):)`).
+	kept := regexp.MustCompile(`(?m)^( *)#((?:half_close|response_model|keep_alive|records|extensions|thought_memory|timeouts|limits|log|connect|first_token|idle|total|client_stall|drain|request_headers|request_body|max_body|max_header|max_answer|level|format):)`).
 		ReplaceAll(src, []byte("$1$2"))
 	c, err := config.Parse(kept, "config.yaml", noEnvironment)
 	require.NoError(t, err)

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -11,18 +14,17 @@ import (
 // must satisfy on its own was checked when it was decoded.
 type checker struct {
 	*Config
-	problems   *Problems
-	positions  map[string]position
-	referenced map[string]bool
+	*loader
+	problems *Problems
 	// broken holds the lines of earlier problems by path: a value that could not
 	// be read is not complained about twice.
 	broken map[string]bool
 }
 
-// check adds to problems what is wrong with c. The positions and the referenced
-// paths are those of the decoder, and empty for values from the environment.
-func check(c *Config, problems *Problems, positions map[string]position, referenced map[string]bool) {
-	k := &checker{c, problems, positions, referenced, map[string]bool{}}
+// check adds to problems what is wrong with c, whose values come from where from
+// says.
+func check(c *Config, problems *Problems, from *loader) {
+	k := &checker{c, from, problems, map[string]bool{}}
 	for _, p := range problems.List {
 		k.broken[p.Path] = true
 	}
@@ -31,47 +33,32 @@ func check(c *Config, problems *Problems, positions map[string]position, referen
 	k.providers()
 	k.models()
 	k.keys()
+	k.modelData()
 }
 
 // add reports a problem at the place of path, or of the closest mapping or list
-// around it that is written in the file.
+// around it that is written in the file. A value that was taken from a variable is
+// named by that.
 func (k *checker) add(path, format string, args ...any) {
 	if k.broken[path] {
 		return
 	}
-	if variable := k.variable(path); variable != "" {
-		k.problems.add(position{}, variable, format, args...)
-		return
+	name := path
+	if variable := k.variables[path]; variable != "" {
+		name = variable
+		if k.Origin == OriginEnvironment {
+			k.problems.add(position{}, name, format, args...)
+			return
+		}
 	}
 	place := path
 	for {
 		if at, ok := k.positions[place]; ok || place == "" {
-			k.problems.add(at, path, format, args...)
+			k.problems.add(at, name, format, args...)
 			return
 		}
 		place = place[:max(0, strings.LastIndexAny(place, ".["))]
 	}
-}
-
-// variable returns the environment variable that a provider's value came from.
-func (k *checker) variable(path string) string {
-	if k.Origin != OriginEnvironment {
-		return ""
-	}
-	for i, p := range k.Providers {
-		for _, v := range vendors {
-			if v.name != p.Name {
-				continue
-			}
-			switch path {
-			case fmt.Sprintf("providers[%d].base_url", i):
-				return v.baseVar
-			case fmt.Sprintf("providers[%d].api_key", i):
-				return v.keyVar
-			}
-		}
-	}
-	return ""
 }
 
 // show quotes a value for a problem, unless it came through a reference and may
@@ -209,4 +196,28 @@ func (k *checker) keys() {
 		first[key.SHA256] = i
 	}
 	k.uniqueNames("keys", "alias", "alias", aliases, validPlainName)
+}
+
+// maxModelData bounds the file that model_data names; a larger one is a mistaken path.
+const maxModelData = 64 * MiB
+
+// modelData only looks for what can be told without knowing the format.
+func (k *checker) modelData() {
+	const path = "model_data"
+	if k.ModelData == "" {
+		return
+	}
+	file := k.show(path, k.ModelData)
+	if why := unreadable(k.ModelData); why != "" {
+		k.add(path, "the file %s cannot be read: %s", file, why)
+		return
+	}
+	if info, err := os.Stat(k.ModelData); err == nil && info.Size() > int64(maxModelData) {
+		k.add(path, "the file %s is larger than %s", file, maxModelData)
+		return
+	}
+	content, err := os.ReadFile(k.ModelData)
+	if err != nil || !json.Valid(content) || !bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")) {
+		k.add(path, "the file %s does not hold a JSON object", file)
+	}
 }

@@ -54,7 +54,7 @@ type sdk struct {
 var sdks = []sdk{
 	{name: "python", command: python("openai_sync.py"), rateLimited: "RateLimitError", failed: "APIError", abortWaiting: "APITimeoutError"},
 	{name: "python-asyncio", command: python("openai_async.py"), rateLimited: "RateLimitError", failed: "APIError", abortWaiting: "CancelledError"},
-	{name: "node", command: node, rateLimited: "RateLimitError", failed: "APIError", abortWaiting: "APIUserAbortError"},
+	{name: "node", command: script("openai.mjs"), rateLimited: "RateLimitError", failed: "APIError", abortWaiting: "APIUserAbortError"},
 	{name: "go", command: func(testing.TB) []string { return []string{goClientBinary} }, rateLimited: "Error", failed: "*ssestream.StreamError", abortWaiting: "Canceled"},
 }
 
@@ -65,9 +65,12 @@ func python(script string) func(testing.TB) []string {
 	}
 }
 
-func node(tb testing.TB) []string {
-	installed(tb, "sdk/node/node_modules/openai")
-	return []string{"node", installed(tb, "sdk/node/openai.mjs")}
+// script returns the command that runs a script for Node.
+func script(name string) func(testing.TB) []string {
+	return func(tb testing.TB) []string {
+		installed(tb, "sdk/node/node_modules/openai")
+		return []string{"node", installed(tb, "sdk/node/"+name)}
+	}
 }
 
 // installed returns the absolute path of a file of this folder.
@@ -85,7 +88,7 @@ type client struct {
 	tb      testing.TB
 	cmd     *exec.Cmd
 	input   io.WriteCloser
-	reports chan seen // one report, or closed without
+	reports chan []byte // one report, or closed without
 	output  transcript
 	ended   chan struct{}
 }
@@ -97,10 +100,16 @@ func (k sdk) run(s *sluice, scenario string, env ...string) *client {
 	return runScript(s, append(k.command(s.tb), scenario), env...)
 }
 
+// runScript starts a script against a sluice.
 func runScript(s *sluice, command []string, env ...string) *client {
 	s.tb.Helper()
-	c := &client{tb: s.tb, cmd: exec.Command(command[0], command[1:]...), reports: make(chan seen, 1), ended: make(chan struct{})}
-	c.cmd.Env = append(os.Environ(), "OPENAI_BASE_URL="+s.api+"/v1", "OPENAI_API_KEY="+clientKey, "MODEL="+s.model, "NO_PROXY=127.0.0.1,localhost")
+	return startScript(s, command, append([]string{"MODEL=" + s.model}, env...)...)
+}
+
+func startScript(s *sluice, command []string, env ...string) *client {
+	s.tb.Helper()
+	c := &client{tb: s.tb, cmd: exec.Command(command[0], command[1:]...), reports: make(chan []byte, 1), ended: make(chan struct{})}
+	c.cmd.Env = append(os.Environ(), "OPENAI_BASE_URL="+s.api+"/v1", "OPENAI_API_KEY="+clientKey, "NO_PROXY=127.0.0.1,localhost")
 	c.cmd.Env = append(c.cmd.Env, env...)
 	c.cmd.Stderr = &c.output
 	var err error
@@ -117,11 +126,10 @@ func runScript(s *sluice, command []string, env ...string) *client {
 // read passes the report on and then waits for the process.
 func (c *client) read(reports io.Reader) {
 	defer close(c.ended)
-	var report seen
 	lines := bufio.NewReader(reports)
 	line, err := lines.ReadBytes('\n')
-	if err == nil && json.Unmarshal(line, &report) == nil {
-		c.reports <- report
+	if err == nil && json.Valid(line) {
+		c.reports <- line
 	}
 	close(c.reports)
 	_, _ = io.Copy(io.Discard, lines)
@@ -142,13 +150,21 @@ const clientPatience = time.Minute
 // seen waits for the script's report. The process is still alive after it.
 func (c *client) seen() seen {
 	c.tb.Helper()
+	var report seen
+	require.NoError(c.tb, json.Unmarshal(c.report(clientPatience), &report))
+	return report
+}
+
+// report waits for the JSON that the script prints.
+func (c *client) report(patience time.Duration) []byte {
+	c.tb.Helper()
 	select {
 	case report, ok := <-c.reports:
 		require.True(c.tb, ok, "the script ended without a report:\n%s", &c.output)
 		return report
-	case <-time.After(clientPatience):
+	case <-time.After(patience):
 		require.Fail(c.tb, "the script did not report", "%s", &c.output)
-		return seen{}
+		return nil
 	}
 }
 

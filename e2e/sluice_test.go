@@ -34,6 +34,8 @@ const (
 	neighbourKey = "sk-sluice-neighbour-canary"
 	adminKey     = "sk-sluice-admin-canary"
 	upstreamKey  = "sk-upstream-canary"
+	awsSecret    = "aws-secret-canary"
+	awsSession   = "aws-session-canary"
 	prompt       = "What is the weather in Oslo?"
 )
 
@@ -52,9 +54,11 @@ type sluice struct {
 
 // settings are the parts of a configuration in which tests differ.
 type settings struct {
-	upstream string // base URL of the provider
-	listen   string // default: a free port of 127.0.0.1
-	extra    string // further YAML
+	upstream  string // base URL of the provider
+	listen    string // default: a free port of 127.0.0.1
+	providers string // YAML of providers and models; default: one, which speaks like OpenAI
+	extra     string // further YAML
+	env       []string
 }
 
 // start runs sluice in front of an upstream and waits until it is ready. It ends with
@@ -70,25 +74,31 @@ func startWith(tb testing.TB, with settings) *sluice {
 	}
 	admin := freeAddress(tb)
 	file := writeConfig(tb, with, admin)
-	return launch(tb, launching{args: []string{"--config", file}, api: "http://" + with.listen, admin: "http://" + admin})
+	return launch(tb, launching{
+		args: []string{"--config", file}, env: append(os.Environ(), append(with.env, "UPSTREAM_KEY="+upstreamKey)...),
+		api: "http://" + with.listen, admin: "http://" + admin,
+	})
 }
 
 func writeConfig(tb testing.TB, with settings, admin string) string {
 	tb.Helper()
-	text := fmt.Sprintf(`listen: %q
-admin: {listen: %q}
-providers:
+	if with.providers == "" {
+		with.providers = fmt.Sprintf(`providers:
   - {name: fake, dialect: openai, base_url: %q, api_key: "${UPSTREAM_KEY}"}
 models:
   - name: fast
     targets: [{provider: fake, model: fake-model}]
-keys:
+`, with.upstream)
+	}
+	text := fmt.Sprintf(`listen: %q
+admin: {listen: %q}
+%skeys:
   - {alias: app, sha256: %q}
   - {alias: neighbour, sha256: %q}
   - {alias: operator, sha256: %q, admin: true}
 log: {level: debug, format: json}
 %s
-`, with.listen, admin, with.upstream, digest(clientKey), digest(neighbourKey), digest(adminKey), with.extra)
+`, with.listen, admin, with.providers, digest(clientKey), digest(neighbourKey), digest(adminKey), with.extra)
 	file := filepath.Join(tb.TempDir(), "config.yaml")
 	require.NoError(tb, os.WriteFile(file, []byte(text), 0o600))
 	return file
@@ -186,7 +196,7 @@ func (s *sluice) end() {
 		}
 	}
 	printed := s.output.String()
-	for _, secret := range []string{clientKey, neighbourKey, adminKey, upstreamKey, prompt} {
+	for _, secret := range []string{clientKey, neighbourKey, adminKey, upstreamKey, awsSecret, awsSession, prompt} {
 		if bytes.Contains([]byte(printed), []byte(secret)) {
 			s.tb.Errorf("sluice printed %q", secret)
 		}

@@ -23,6 +23,7 @@ type record struct {
 	ModelAsked       string `json:"model_asked"`
 	ModelServed      string `json:"model_served"`
 	Provider         string `json:"provider"`
+	DialectOut       string `json:"dialect_out"`
 	Stream           bool   `json:"stream"`
 	Phase            string `json:"phase"`
 	Outcome          string `json:"outcome"`

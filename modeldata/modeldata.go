@@ -4,7 +4,8 @@
 package modeldata
 
 // Model is what is known of a model. The zero value is a model of which nothing is
-// known: it has no limits and refuses nothing.
+// known: it has no limits and refuses nothing. Models of one Table share memory: what
+// their slices and maps hold must not be changed.
 type Model struct {
 	// Context and MaxOutput are limits in tokens; 0 is unknown.
 	Context   int64 `json:"context,omitempty"`
@@ -27,12 +28,16 @@ type Reasoning struct {
 	Max int64 `json:"max,omitempty"`
 	// Budgets gives the tokens for a reasoning effort, and Words the provider's word
 	// for it. An effort that is in neither map is taken for the nearest known one.
+	// Where a model cannot be told not to think, "none" stands for as little as it can.
 	Budgets map[string]int64  `json:"budgets,omitempty"`
 	Words   map[string]string `json:"words,omitempty"`
 	// On means that the model thinks unless it is told not to; Always, that it cannot
 	// be told not to.
 	On     bool `json:"on,omitempty"`
 	Always bool `json:"always,omitempty"`
+	// Off is the provider's word for "do not think" where it differs from the one that
+	// its dialect usually has.
+	Off string `json:"off,omitempty"`
 }
 
 // The ways to ask for reasoning.
@@ -40,8 +45,8 @@ const (
 	StyleNone     = ""         // unknown, or none
 	StyleBudget   = "budget"   // a number of tokens
 	StyleAdaptive = "adaptive" // Anthropic's adaptive thinking with an effort
-	StyleLevel    = "level"    // Gemini's thinkingLevel
-	StyleEffort   = "effort"   // OpenAI's reasoning_effort
+	StyleLevel    = "level"    // a word for how much: Gemini's thinkingLevel, Ollama's think
+	StyleEffort   = "effort"   // OpenAI's reasoning_effort, Nova's maxReasoningEffort
 )
 
 // What a model has or wants.
@@ -51,6 +56,7 @@ const (
 	TraitThoughtSignatures = "thought_signatures"   // refuses tool results without the signature of their call
 	TraitOpenAPISchemas    = "openapi_schemas"      // wants schemas in Gemini's OpenAPI subset
 	TraitNoPrefill         = "no_prefill"           // refuses an assistant message at the end
+	TraitNoForcedTools     = "no_forced_tools"      // refuses to be made to call a tool, or a certain one
 )
 
 // Has reports whether a trait applies.

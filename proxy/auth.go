@@ -53,7 +53,7 @@ func (k *keyring) identify(h *fasthttp.RequestHeader) (caller, bool) {
 	if k.open() {
 		return caller{admin: true}, true
 	}
-	sum := sha256.Sum256(credential(h))
+	sum := sha256.Sum256(clientKey(h))
 	found, known := k.byHash[sum]
 	stored := sum
 	if !known {
@@ -64,9 +64,9 @@ func (k *keyring) identify(h *fasthttp.RequestHeader) (caller, bool) {
 
 var bearer = []byte("bearer ")
 
-// credential returns the key that a client sent, in any of the three headers
+// clientKey returns the key that a client sent, in any of the three headers
 // that SDKs use. The bytes belong to the request.
-func credential(h *fasthttp.RequestHeader) []byte {
+func clientKey(h *fasthttp.RequestHeader) []byte {
 	if v := h.Peek(fasthttp.HeaderAuthorization); len(v) > len(bearer) && bytes.EqualFold(v[:len(bearer)], bearer) {
 		return bytes.TrimSpace(v[len(bearer):])
 	}

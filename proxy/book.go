@@ -54,6 +54,12 @@ func (x *exchange) finalUsage() (tokens.Usage, accounting.Source) {
 		return x.total, x.source
 	}
 	x.total, x.source = x.countUsage()
+	// Some providers state the input with the first event and the output with the last.
+	if x.source == accounting.SourceRunning && !x.total.Output.Known && x.countable() {
+		if e := x.estimate(); e.Output.Known {
+			x.total.Output, x.total.OutputReasoning, x.outputEstimated = e.Output, e.OutputReasoning, true
+		}
+	}
 	x.counted = true
 	return x.total, x.source
 }
@@ -141,10 +147,13 @@ func (x *exchange) makeRecord() *accounting.Record {
 		Phase: phase, Outcome: e.outcome, Code: e.code, HalfClosed: e.halfClosed,
 		StatusDownstream: x.statusDownstream(e.outcome), StatusUpstream: x.statusUp,
 		Chunks: x.live.chunks.Load(), BytesDelivered: x.client.bytes,
-		Usage: usage, UsageSource: source, RawUsage: x.meter.RawUsage(), MayBill: x.mayBill(source),
+		Usage: usage, UsageSource: source, OutputEstimated: x.outputEstimated, RawUsage: x.meter.RawUsage(), MayBill: x.mayBill(source),
 		ToolCalls: accounting.SummarizeToolCalls(calls), FinishReasons: x.finishReasons(),
 		Delivered: x.client.whole && !x.client.failed, AccountingDegraded: stats.Degraded, BadEvents: stats.BadEvents,
 		UpstreamRequestID: upstreamRequestID(&x.answer),
+	}
+	if x.foreign != nil {
+		r.Warnings = x.foreign.context.Warnings
 	}
 	if !json.Valid(r.RawUsage) {
 		r.RawUsage = nil

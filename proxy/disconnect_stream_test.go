@@ -25,13 +25,17 @@ func TestClientGoneAfterEveryChunk(t *testing.T) {
 		r := newRig(t, mayBillPartial)
 		stream := fakeprovider.ChatStream(o)
 		stream = stream[:len(stream)-1] // without the sentinel
+		body := streamBody
+		if o.RunningUsage { // which the client wants
+			body = strings.Replace(body, `"include_usage":true`, `"include_usage":true,"continuous_usage_stats":true`, 1)
+		}
 		for k := range len(stream) + 1 {
 			for _, d := range departures {
 				id := fmt.Sprintf("k%d-%s", k, d.name)
 				before := len(r.up.Exchanges())
 				r.up.Handle(streamThenSilence(stream[:k]...))
 				c := r.dial()
-				readEvents(t, c.post(streamBody, "X-Request-Id: "+id).Body, k)
+				readEvents(t, c.post(body, "X-Request-Id: "+id).Body, k)
 				r.until("a chunk was not counted", func() bool { return r.srv.running.get(id).live.chunks.Load() == int64(k) })
 				d.leave(c)
 

@@ -36,7 +36,7 @@ func (x *exchange) writeEnding(e ending) {
 
 // speaksSSE tells whether the client has, or can still be given, an event stream.
 func (x *exchange) speaksSSE() bool {
-	return !x.client.headSent || x.answerKind() == answerStream
+	return !x.client.headSent || x.answerKind() == answerStream || x.foreign != nil && x.foreign.writer != nil
 }
 
 // writeCut ends a stream that was cut on purpose so that SDKs accept it as whole,
@@ -44,7 +44,7 @@ func (x *exchange) speaksSSE() bool {
 func (x *exchange) writeCut(e ending) {
 	if !x.client.headSent {
 		fields := appendField(nil, "Content-Type", "text/event-stream; charset=utf-8")
-		fields = appendField(fields, "Cache-Control", "no-cache")
+		fields = x.appendWarnings(appendField(fields, "Cache-Control", "no-cache"))
 		if x.client.stream(200, x.id, fields) != nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/accounting/tokens"
+	"github.com/sluicehq/sluice/proxy/credential"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/translate"
@@ -32,6 +33,7 @@ type exchange struct {
 	body     []byte // upstream request body
 	prompt   []byte // the client's body, kept for an estimate of its tokens
 	relay    relay
+	foreign  *translation // nil where the provider speaks the client's dialect
 	start    time.Time
 
 	valve  valve
@@ -58,9 +60,10 @@ type exchange struct {
 	early     chan earlyCount // the count of a large request, made while it runs
 
 	// The usage of the record, once counted.
-	counted bool
-	total   tokens.Usage
-	source  accounting.Source
+	counted         bool
+	total           tokens.Usage
+	source          accounting.Source
+	outputEstimated bool
 }
 
 // liveCounts is what the list of running exchanges shows. The pump writes it
@@ -209,15 +212,22 @@ func (x *exchange) connect() bool {
 		x.fail(accounting.OutcomeInternal, translate.CodeInternal)
 		return false
 	}
-	pool := x.target.provider.pool
-	if conn := pool.Idle(); conn != nil {
-		x.reused = true
-		return x.use(conn)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if !x.valve.bind(closeFunc(cancel)) {
 		return false
+	}
+	var err error
+	if x.head, err = x.target.provider.authorize(ctx, x.head, credential.Request{Method: x.method, Body: x.body}); err != nil {
+		x.valve.unbind()
+		x.srv.log.Warn("no credential for a provider", "provider", x.target.provider.Name, "id", x.id, "error", err)
+		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamCredentials)
+		return false
+	}
+	pool := x.target.provider.pool
+	if conn := pool.Idle(); conn != nil {
+		x.reused = true
+		return x.use(conn)
 	}
 	conn, err := pool.Dial(ctx)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
+	"github.com/sluicehq/sluice/internal/recordings"
 )
 
 // asChunks lets the fake upstream answer with an event stream whose chunks are these
@@ -100,7 +101,7 @@ func TestEverySplitLosesOnlyTheHiddenUsage(t *testing.T) {
 // rows B28, B30
 func TestHiddenEventCutInsideItsLineEndLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
-	text, end := "data: "+chunkWith("hi", "stop", "")+"\r\n\r\n", "data: [DONE]\r\n\r\n"
+	text, end := "data: "+chunkWith("hi", "null", "")+"\r\n\r\ndata: "+chunkWith("", "stop", "")+"\r\n\r\n", "data: [DONE]\r\n\r\n"
 	r := newRig(t)
 	seen := make(chan struct{})
 	r.up.Handle(func(e *fakeprovider.Exchange) {
@@ -111,7 +112,7 @@ func TestHiddenEventCutInsideItsLineEndLeavesNothingBehind(t *testing.T) {
 	})
 	resp := r.dial().post(withoutUsage)
 	x := r.inPhase(accounting.PhaseStreaming)
-	r.until("the hidden event was not read", func() bool { return x.live.chunks.Load() == 2 })
+	r.until("the hidden event was not read", func() bool { return x.live.chunks.Load() == 3 })
 	close(seen)
 	p := read(resp)
 	require.NoError(t, p.err)
@@ -224,7 +225,7 @@ func TestRandomBytesPassByteForByte(t *testing.T) {
 		}
 		stream := append([]byte("\xEF\xBB\xBF"), noise...)
 		stream = append(append(stream, "\ndata: \xff\xc0\x80\xed\xa0\x80\x00"...), tail...)
-		r.asChunks(randomPieces(rng, stream)...)
+		r.asChunks(recordings.Chunks(rng, stream)...)
 		p := read(c.post(streamBody))
 		require.NoError(t, p.err)
 		require.True(t, bytes.Equal(stream, p.body))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/internal/fakeprovider"
 	"github.com/sluicehq/sluice/proxy/downstream"
 )
 
@@ -22,28 +22,49 @@ import (
 // steady state it must not allocate. The time includes the upstream's write and the
 // client's read.
 func BenchmarkForwardChunk(b *testing.B) {
-	for _, c := range []struct{ name, body, alias string }{
-		{"verbatim", streamBody, ""},
-		{"hidden usage", `{"model":"m","stream":true,"messages":[]}`, ""},
-		{"renamed model", `{"model":"public","stream":true,"messages":[]}`, "public"},
-	} {
-		b.Run(c.name+"/one per write", func(b *testing.B) { benchmarkForward(b, c.body, c.alias, 1) })
-		b.Run(c.name+"/20 per write", func(b *testing.B) { benchmarkForward(b, c.body, c.alias, 20) })
+	openai := &fakeprovider.Voice{Dialect: "openai"}
+	cases := []benchStream{
+		{name: "verbatim", body: streamBody, voice: openai},
+		{name: "hidden usage", body: `{"model":"m","stream":true,"messages":[]}`, voice: openai},
+		{name: "renamed model", body: `{"model":"public","stream":true,"messages":[]}`, alias: "public", voice: openai},
+	}
+	for _, v := range fakeprovider.Voices()[1:] {
+		cases = append(cases, benchStream{name: "from " + v.String(), body: streamBody, voice: v})
+	}
+	for _, c := range cases {
+		b.Run(c.name+"/one per write", func(b *testing.B) { c.run(b, 1) })
+		b.Run(c.name+"/20 per write", func(b *testing.B) { c.run(b, 20) })
 	}
 }
 
-const (
-	benchFrame = `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"m","system_fingerprint":"fp_44709d6fcb","choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n"
-	benchHead  = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-)
+// benchStream is a stream of the same word over and over, in one dialect.
+type benchStream struct {
+	name, body, alias string
+	voice             *fakeprovider.Voice
+}
 
-func benchmarkForward(b *testing.B, body, alias string, perWrite int) {
+// pieces are the begin, one chunk in the middle, and the end of the stream.
+func (s benchStream) pieces() (begin, chunk, end []byte) {
+	v := s.voice.Fresh()
+	begin = append(v.Start(), v.Text(" word")...)
+	chunk = v.Text(" word")
+	if v.Dialect == "openai" {
+		chunk = []byte(benchFrame)
+	}
+	return begin, chunk, v.End(false)
+}
+
+const benchFrame = `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"m","system_fingerprint":"fp_44709d6fcb","choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n"
+
+func (s benchStream) run(b *testing.B, perWrite int) {
+	body, alias := s.body, s.alias
 	up, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
-	go writeChunks(up, b.N, perWrite)
+	go s.write(up, b.N, perWrite)
 
 	cfg := config.Default()
 	cfg.Providers = []config.Provider{{Name: "fake", Dialect: config.DialectOpenAI, BaseURL: "http://" + up.Addr().String()}}
+	speaking(s.voice)(cfg)
 	if alias != "" {
 		cfg.Models = []config.Model{{Name: alias, Targets: []config.Target{{Provider: "fake", Model: "m", Weight: 1}}}}
 	}
@@ -64,7 +85,6 @@ func benchmarkForward(b *testing.B, body, alias string, perWrite int) {
 	defer func() { _ = conn.Close() }()
 	buf := make([]byte, 64<<10)
 	b.ReportAllocs()
-	b.SetBytes(int64(len(benchFrame)))
 	b.ResetTimer()
 	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", chatPath, len(body), body)
 	require.NoError(b, err)
@@ -82,16 +102,18 @@ func benchmarkForward(b *testing.B, body, alias string, perWrite int) {
 	b.StopTimer()
 }
 
-// writeChunks answers one request with n chunks, perWrite of them in each write.
-func writeChunks(ln net.Listener, n, perWrite int) {
+// write answers one request with n chunks, perWrite of them in each write.
+func (s benchStream) write(ln net.Listener, n, perWrite int) {
 	conn, err := ln.Accept()
 	if err != nil {
 		return
 	}
 	defer func() { _ = conn.Close() }()
 	_, _ = conn.Read(make([]byte, 4096))
-	_, _ = io.WriteString(conn, benchHead)
-	chunk := []byte(fmt.Sprintf("%x\r\n%s\r\n", len(benchFrame), benchFrame))
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", s.voice.ContentType())
+	begin, chunk, end := s.pieces()
+	_, _ = conn.Write(fakeprovider.Frame(begin))
+	chunk = fakeprovider.Frame(chunk)
 	all := bytes.Repeat(chunk, perWrite)
 	for n > 0 {
 		k := min(n, perWrite)
@@ -100,5 +122,5 @@ func writeChunks(ln net.Listener, n, perWrite int) {
 		}
 		n -= k
 	}
-	_, _ = io.WriteString(conn, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+	_, _ = conn.Write(append(fakeprovider.Frame(end), "0\r\n\r\n"...))
 }

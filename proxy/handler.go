@@ -140,13 +140,25 @@ func (s *Server) proxy(c call) {
 		s.refuse(c.rc, c.id, translate.NewError(translate.CodeShuttingDown))
 		return
 	}
-	x.head = requestHead{
-		client: &c.rc.Request.Header, to: x.target.provider, method: x.method, id: x.id,
-		path: "/" + c.path + query(c.rc), passCredential: s.keys.open() && x.target.provider.APIKey == "", bodySize: len(x.body),
-	}.append(make([]byte, 0, 1<<10))
+	x.head = s.requestHead(c, x).append(make([]byte, 0, 1<<10))
 	x.overhead = time.Since(c.rc.Time())
 	x.down.Detach(c.rc, x.run)
 	detached = true
+}
+
+// requestHead is what the head of the upstream request is made of.
+func (s *Server) requestHead(c call, x *exchange) requestHead {
+	to := x.target.provider
+	h := requestHead{
+		client: &c.rc.Request.Header, to: to, method: x.method, id: x.id, bodySize: len(x.body),
+		passCredential: s.keys.open() && to.passesCredential(),
+	}
+	if x.foreign != nil {
+		h.foreign, h.stream, h.path = true, x.streams(), x.foreign.dialect.Path(&x.foreign.context)
+	} else {
+		h.path = to.relayPath(c.path, x.target.model, query(c.rc))
+	}
+	return h
 }
 
 // query returns the query of a request with its question mark. The HTTP reader in
@@ -175,15 +187,15 @@ func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *t
 
 	body := c.rc.Request.SwapBody(nil)
 	if x.passthrough() && !jsonRequest(c.rc) {
-		x.target, x.body = s.routes.fallback(), body
-		return x, nil
+		x.body = body
+		return x, s.toFallback(x)
 	}
 	request, err := translate.ParseRequest(endpoint, body)
 	switch {
 	case err == nil:
 	case err.Code == translate.CodeMissingModel && x.passthrough():
-		x.target, x.body, x.prompt = s.routes.fallback(), body, body
-		return x, nil
+		x.body, x.prompt = body, body
+		return x, s.toFallback(x)
 	default:
 		return nil, err
 	}
@@ -192,8 +204,20 @@ func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *t
 		return nil, translate.ModelNotFound(request.Model)
 	}
 	x.request, x.asked, x.target, x.prompt = request, request.Model, to, body
+	if to.provider.dialect != nil {
+		return x, s.translateRequest(x, body)
+	}
 	x.body = request.Prepare(nil, body, to.model, to.provider.ask())
 	return x, nil
+}
+
+// toFallback sends a request that names no model where such requests go.
+func (s *Server) toFallback(x *exchange) *translate.Error {
+	x.target = s.routes.fallback()
+	if x.target.provider.dialect != nil {
+		return translate.NewError(translate.CodeUnsupportedEndpoint)
+	}
+	return nil
 }
 
 // jsonRequest tells whether the request has a JSON body.
@@ -213,11 +237,6 @@ func shapeOf(e translate.Endpoint) accounting.Shape {
 	default:
 		return accounting.ShapeGeneric
 	}
-}
-
-// ask is what sluice asks this provider for on its own account.
-func (p *provider) ask() translate.Ask {
-	return translate.Ask{IncludeUsage: p.AsksUsage(), ContinuousUsage: p.ContinuousUsage}
 }
 
 // dialectOpenAI is the dialect of the API listener.

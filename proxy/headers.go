@@ -17,7 +17,7 @@ var droppedRequestHeaders = map[string]bool{
 	"connection": true, "keep-alive": true, "proxy-connection": true, "te": true,
 	"trailer": true, "transfer-encoding": true, "upgrade": true, "proxy-authorization": true,
 	"proxy-authenticate": true, "expect": true, "host": true, "content-length": true,
-	"accept-encoding": true, "authorization": true, "x-api-key": true, "api-key": true,
+	"accept-encoding": true, "authorization": true, "x-api-key": true, "api-key": true, "x-goog-api-key": true,
 	"cookie": true, "forwarded": true, "via": true, "x-request-id": true, "x-real-ip": true,
 }
 
@@ -42,8 +42,12 @@ type requestHead struct {
 	// passCredential sends the client's own key to a provider without one.
 	passCredential bool
 	bodySize       int
+	// foreign: the request was translated to another dialect, stream: for a stream.
+	foreign, stream bool
 }
 
+// append appends the head without the blank line at its end: what authenticates the
+// request is added when it is sent.
 func (r requestHead) append(dst []byte) []byte {
 	dst = append(dst, r.method...)
 	dst = append(dst, ' ')
@@ -62,9 +66,13 @@ func (r requestHead) append(dst []byte) []byte {
 		case accountRequestHeaders[name] && !r.passCredential:
 		case named[name]:
 		case r.to.replaces(name):
+		case r.foreign && !foreignHeader(name, r.to):
 		default:
 			dst = appendField(dst, string(k), string(v))
 		}
+	}
+	if r.foreign {
+		dst = r.to.appendOwn(dst, r.stream)
 	}
 	dst = r.appendCredential(dst)
 	if auth := r.to.pool.ProxyAuthorization(); auth != "" {
@@ -78,15 +86,23 @@ func (r requestHead) append(dst []byte) []byte {
 	if r.bodySize > 0 || r.method == fasthttp.MethodPost || r.method == fasthttp.MethodPut || r.method == fasthttp.MethodPatch {
 		dst = appendField(dst, "Content-Length", strconv.Itoa(r.bodySize))
 	}
-	return append(dst, "\r\n"...)
+	return dst
 }
 
+// appendCredential passes the client's own key on, in the form that the provider wants.
 func (r requestHead) appendCredential(dst []byte) []byte {
-	if key := string(r.to.APIKey); key != "" {
-		return appendField(dst, "Authorization", "Bearer "+key)
-	}
 	if !r.passCredential {
 		return dst
+	}
+	if name := r.to.KeyHeader(); r.foreign || name != credentialHeaders[0] {
+		switch key := string(clientKey(r.client)); {
+		case key == "":
+			return dst
+		case name == credentialHeaders[0]:
+			return appendField(dst, name, "Bearer "+key)
+		default:
+			return appendField(dst, name, key)
+		}
 	}
 	for _, name := range credentialHeaders {
 		if v := r.client.Peek(name); len(v) > 0 {
@@ -94,16 +110,6 @@ func (r requestHead) appendCredential(dst []byte) []byte {
 		}
 	}
 	return dst
-}
-
-// replaces tells whether the configuration of p sets the header name itself.
-func (p *provider) replaces(name string) bool {
-	for k := range p.Headers {
-		if strings.EqualFold(k, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // keptResponseHeaders reach the client as the provider sent them. Everything

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
+	"github.com/sluicehq/sluice/internal/recordings"
 )
 
 // live is the memory in use after a collection.
@@ -164,7 +165,7 @@ func TestHugeLastEventOfAResponseEndsIt(t *testing.T) {
 			r := newRig(t)
 			stream := fmt.Sprintf("event: response.%s\ndata: {\"type\":\"response.%s\",\"response\":{\"status\":%q,\"model\":\"theirs\",\"output\":[{\"type\":\"image_generation_call\",\"result\":%q}]}}\n\n%s",
 				kind, kind, kind, strings.Repeat("A", 2*maxHeld), behind)
-			r.asChunks(randomPieces(rand.New(rand.NewPCG(1, 2)), []byte(stream))...)
+			r.asChunks(recordings.Chunks(rand.New(rand.NewPCG(1, 2)), []byte(stream))...)
 			p := r.dial().askOn("/v1/responses", responsesBody, "X-Request-Id: a")
 			require.NoError(t, p.err, name)
 			requireSame(t, stream, p.body)

@@ -8,33 +8,37 @@ import (
 	"github.com/sluicehq/sluice/translate"
 )
 
-// models answers GET /v1/models and /v1/models/{id}. With configured models they
-// are the whole truth; without, the first provider is asked.
+// models answers GET /v1/models and /v1/models/{id}: the configured models, and what
+// the providers list, by the names under which a client can ask for it. The only
+// provider, if it speaks the client's dialect and nothing is configured, answers itself.
 func (s *Server) models(c call) {
 	if !c.rc.IsGet() && !c.rc.IsHead() {
 		c.rc.Response.Header.Set("Allow", fasthttp.MethodGet)
 		s.refuse(c.rc, c.id, translate.NewError(translate.CodeMethodNotAllowed))
 		return
 	}
-	if len(s.routes.listed) == 0 {
+	if len(s.routes.listed) == 0 && len(s.routes.providers) == 1 && s.routes.providers[0].dialect == nil {
 		c.versioned = true
 		s.proxy(c)
 		return
 	}
 	_, name, one := strings.Cut(c.path, "/")
+	if _, configured := s.routes.models[name]; one && configured {
+		writeJSON(c.rc, c.id, translate.AppendModel(nil, s.modelEntry(name)))
+		return
+	}
+	entries := s.catalogue(c)
 	if !one {
-		entries := make([]translate.ModelEntry, len(s.routes.listed))
-		for i, listed := range s.routes.listed {
-			entries[i] = s.modelEntry(listed)
-		}
 		writeJSON(c.rc, c.id, translate.AppendModelList(nil, entries))
 		return
 	}
-	if _, ok := s.routes.models[name]; !ok {
-		s.refuse(c.rc, c.id, translate.ModelNotFound(name))
-		return
+	for _, e := range entries {
+		if e.ID == name {
+			writeJSON(c.rc, c.id, translate.AppendModel(nil, e))
+			return
+		}
 	}
-	writeJSON(c.rc, c.id, translate.AppendModel(nil, s.modelEntry(name)))
+	s.refuse(c.rc, c.id, translate.ModelNotFound(name))
 }
 
 func (s *Server) modelEntry(name string) translate.ModelEntry {

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/openai"
 )
 
 // maxErrorBody bounds what is read of a provider's error answer; the rest is cut
@@ -33,10 +34,14 @@ func (x *exchange) receive() {
 	switch kind := x.answerKind(); {
 	case code != "":
 		x.fail(accounting.OutcomeUpstreamError, code)
+	case x.answer.Status >= 400 && x.foreign != nil:
+		x.forwardForeignError(body)
 	case x.answer.Status >= 400:
 		x.forwardError(body)
 	case x.answer.Status >= 300:
 		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamRedirect)
+	case x.foreign != nil:
+		x.receiveTranslated(body)
 	case kind == answerStream:
 		x.forwardStream(body)
 	case kind == answerJSON:
@@ -78,8 +83,7 @@ const (
 // answerKind goes by the content type that the provider declares, whatever the
 // client asked for: a JSON answer to a stream request is a whole answer.
 func (x *exchange) answerKind() answerKind {
-	media, _, _ := strings.Cut(x.answer.ContentType, ";")
-	media = strings.ToLower(strings.TrimSpace(media))
+	media := mediaType(x.answer.ContentType)
 	switch {
 	case media == "text/event-stream":
 		return answerStream
@@ -90,6 +94,12 @@ func (x *exchange) answerKind() answerKind {
 	default:
 		return answerUnexpected
 	}
+}
+
+// mediaType is the type of a content, in lower case and without parameters.
+func mediaType(contentType string) string {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(media))
 }
 
 // passthrough tells whether the endpoint is one that sluice does not interpret.
@@ -181,7 +191,10 @@ func (x *exchange) forwardWhole(body bodyReader) {
 		end = ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()}
 	}
 	x.live.chunks.Store(1)
-	if public := x.publicName(); public != "" {
+	switch public := x.publicName(); {
+	case x.shape == accounting.ShapeChat && end.outcome == accounting.OutcomeCompleted:
+		all = openai.RepairAnswer(nil, all, x.repairOptions())
+	case public != "":
 		all = translate.RewriteAnswer(make([]byte, 0, len(all)+len(public)), all, public)
 	}
 	if !x.valve.settle(end) {

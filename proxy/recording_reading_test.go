@@ -2,7 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +12,7 @@ import (
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
+	"github.com/sluicehq/sluice/internal/recordings"
 )
 
 // reading is what a recording says when it is read in the most straightforward way,
@@ -33,42 +34,27 @@ type readCall struct {
 	free, completed bool
 }
 
-var (
-	blockEnds = regexp.MustCompile(`\r\n\r\n|\n\n|\r\r`)
-	lineEnds  = strings.NewReplacer("\r\n", "\n", "\r", "\n")
-)
-
-// dataIn joins the data lines of a block.
-func dataIn(block string) string {
-	var lines []string
-	for line := range strings.SplitSeq(lineEnds.Replace(block), "\n") {
-		if d, ok := strings.CutPrefix(line, "data:"); ok {
-			lines = append(lines, strings.TrimPrefix(d, " "))
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
 func readRecording(t testing.TB, c fakeprovider.Capture) *reading {
 	t.Helper()
 	w := &reading{usage: map[string]int64{}, finish: map[int]string{}}
-	text, done := string(c.Response), false
-	for len(text) > 0 && !done {
-		end := blockEnds.FindStringIndex(text)
-		require.NotNil(t, end, "the recording ends inside an event")
-		block := text[:end[1]]
-		text = text[end[1]:]
+	done := false
+	blocks := recordings.Blocks(string(c.Response))
+	require.Len(t, strings.Join(blocks, ""), len(c.Response), "the recording ends inside an event")
+	for i, block := range blocks {
+		if done {
+			break
+		}
 		w.blocks = append(w.blocks, block)
-		data := dataIn(block)
+		data := recordings.Data(block)
 		switch {
 		case data == "":
 			continue
 		case data == "[DONE]":
 			done = true
 		case c.Meta.API == "openai-responses":
-			done = w.responseEvent(t, data, text)
+			done = w.responseEvent(t, data, strings.Join(blocks[i+1:], ""))
 		default:
-			done = w.chunk(t, data, strings.HasPrefix(block, "event: error"))
+			done = w.chunk(t, data, recordings.Names(block, "error"))
 		}
 		w.events++
 	}
@@ -137,38 +123,9 @@ func (w *reading) toolPart(choice int, part toolPart) {
 	call.args += part.Function.Arguments
 }
 
-// addUsage takes the numbers of a usage object; what is null says nothing.
+// addUsage takes the numbers of a usage object.
 func (w *reading) addUsage(u map[string]any) {
-	number := func(path ...string) (float64, bool) {
-		var v any = u
-		for _, name := range path {
-			m, _ := v.(map[string]any)
-			v = m[name]
-		}
-		n, ok := v.(float64)
-		return n, ok
-	}
-	set := func(name string, paths ...[]string) {
-		for _, path := range paths {
-			if n, ok := number(path...); ok {
-				w.usage[name] = int64(n)
-				return
-			}
-		}
-	}
-	set("input", []string{"prompt_tokens"}, []string{"input_tokens"})
-	set("output", []string{"completion_tokens"}, []string{"output_tokens"})
-	set("cached", []string{"prompt_tokens_details", "cached_tokens"}, []string{"input_tokens_details", "cached_tokens"},
-		[]string{"prompt_cache_hit_tokens"}, []string{"cached_tokens"}, []string{"cache_read_input_tokens"})
-	set("reasoning", []string{"completion_tokens_details", "reasoning_tokens"}, []string{"output_tokens_details", "reasoning_tokens"},
-		[]string{"reasoning_tokens"})
-	// xAI's total tells that reasoning was left out of the output.
-	total, _ := number("total_tokens")
-	in, okIn := number("prompt_tokens")
-	out, okOut := number("completion_tokens")
-	if r := w.usage["reasoning"]; r > 0 && okIn && okOut && total == in+out+float64(r) {
-		w.usage["output"] = int64(out) + r
-	}
+	maps.Copy(w.usage, recordings.ChatUsage(u))
 }
 
 // responseEvent reads an event of the Responses API; rest is what follows it.
@@ -212,7 +169,7 @@ func (w *reading) responseEvent(t testing.TB, data, rest string) (ends bool) {
 	if reason := event.Response.Incomplete.Reason; reason != "" {
 		w.finish[0] = reason
 	}
-	return dataIn(rest) != "[DONE]" // which some providers send here too
+	return recordings.Data(rest) != "[DONE]" // which some providers send here too
 }
 
 // requireEnding asserts that client and record saw the end that the recording has.
@@ -247,7 +204,8 @@ func (w *reading) requireAccounts(t testing.TB, rec *accounting.Record) {
 	t.Helper()
 	if len(w.usage) > 0 {
 		for name, got := range map[string]tokens.Count{
-			"input": rec.Usage.Input, "output": rec.Usage.Output, "cached": rec.Usage.InputCached, "reasoning": rec.Usage.OutputReasoning,
+			"prompt": rec.Usage.Input, "cached": rec.Usage.InputCached, "cache_write": rec.Usage.InputCacheWrite,
+			"completion": rec.Usage.Output, "reasoning": rec.Usage.OutputReasoning,
 		} {
 			n, known := w.usage[name]
 			require.Equal(t, tokens.Count{N: n, Known: known}, got, "%s in %s", name, rec.RawUsage)

@@ -13,10 +13,12 @@ import (
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/internal/chatrules"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
+	"github.com/sluicehq/sluice/internal/recordings"
 )
 
-const recordings = "../../shared/captures"
+const captures = "../../shared/captures"
 
 // recordedPath is where clients ask for answers of a recording's format.
 func recordedPath(c fakeprovider.Capture) string {
@@ -42,13 +44,21 @@ func requestFor(c fakeprovider.Capture, model string, usage bool) string {
 	return fmt.Sprintf(`{"model":%q,"stream":true%s,%s}`, model, options, prompt)
 }
 
-// streams are the recorded streams of the formats that sluice speaks.
+// streams are the recorded streams of the formats that sluice relays, without those
+// chat streams that strict clients trip over: these are mended.
 func streams(t *testing.T) []fakeprovider.Capture {
 	var out []fakeprovider.Capture
-	for _, c := range fakeprovider.Captures(t, recordings, "openai-chat", "openai-completions", "openai-responses") {
-		if c.Meta.Status == 200 && c.Meta.Container == "sse" {
-			out = append(out, c)
+	for _, c := range fakeprovider.Captures(t, captures, "openai-chat", "openai-completions", "openai-responses") {
+		if c.Meta.Status != 200 || c.Meta.Container != "sse" {
+			continue
 		}
+		if c.Meta.API == "openai-chat" {
+			_, violations := chatrules.ReadStream(c.Response, chatrules.Options{IncludeUsage: true, UsageUnstated: true, Unknown: true})
+			if len(violations) > 0 || bytes.Contains(c.Response, []byte(`"choices":[{`)) && !bytes.Contains(c.Response, []byte(`"finish_reason":null`)) {
+				continue
+			}
+		}
+		out = append(out, c)
 	}
 	return out
 }
@@ -59,8 +69,8 @@ func (r *rig) replay(t testing.TB, c fakeprovider.Capture, seed int64, request s
 	t.Helper()
 	r.up.Handle(func(e *fakeprovider.Exchange) {
 		rng := rand.New(rand.NewPCG(uint64(seed), 1))
-		wire := fakeprovider.Response(200, "text/event-stream", fakeprovider.Chunked, randomPieces(rng, c.Response)...)
-		for _, piece := range randomPieces(rng, wire) {
+		wire := fakeprovider.Response(200, "text/event-stream", fakeprovider.Chunked, recordings.Chunks(rng, c.Response)...)
+		for _, piece := range recordings.Chunks(rng, wire) {
 			e.Raw(piece)
 		}
 		e.KeepAlive()
@@ -68,17 +78,6 @@ func (r *rig) replay(t testing.TB, c fakeprovider.Capture, seed int64, request s
 	id := fmt.Sprintf("%s.%s.%d", c.Provider, c.Name[:min(len(c.Name), 80)], seed)
 	p := r.dial().askOn(recordedPath(c), request, "X-Request-Id: "+id)
 	return p, r.record(id)
-}
-
-// randomPieces cuts p at random places, into at most a hundred or so pieces.
-func randomPieces(rng *rand.Rand, p []byte) (pieces [][]byte) {
-	most := []int{3, 40, 700, 9000}[rng.IntN(4)]
-	most = max(most, len(p)/60)
-	for len(p) > 0 {
-		n := 1 + rng.IntN(min(len(p), most))
-		pieces, p = append(pieces, p[:n]), p[n:]
-	}
-	return pieces
 }
 
 // inTurn runs a test for every recorded stream, one after the other on one sluice,
@@ -165,7 +164,7 @@ func withoutAskedUsage(t testing.TB, blocks []string) []string {
 			Choices *[]any
 			Usage   json.RawMessage
 		}
-		data := dataIn(b)
+		data := recordings.Data(b)
 		if json.Unmarshal([]byte(data), &chunk) != nil {
 			out = append(out, b)
 			continue
@@ -186,7 +185,7 @@ func withModel(t testing.TB, c fakeprovider.Capture, blocks []string, name strin
 	var out []string
 	for _, b := range blocks {
 		v := map[string]any{}
-		if json.Unmarshal([]byte(dataIn(b)), &v) != nil || v["error"] != nil && v["error"] != "" || strings.HasPrefix(b, "event: error") {
+		if json.Unmarshal([]byte(recordings.Data(b)), &v) != nil || v["error"] != nil && v["error"] != "" || strings.HasPrefix(b, "event: error") {
 			out = append(out, b)
 			continue
 		}
@@ -196,7 +195,7 @@ func withModel(t testing.TB, c fakeprovider.Capture, blocks []string, name strin
 			}
 			return v
 		}
-		if _, ok := inside(v)["model"].(string); !ok || v["type"] == "response.failed" {
+		if model, ok := inside(v)["model"].(string); !ok || model == "" || v["type"] == "response.failed" {
 			out = append(out, b)
 			continue
 		}
@@ -215,7 +214,7 @@ var (
 func edited(t testing.TB, block string, re *regexp.Regexp, replacement string, change func(map[string]any)) string {
 	t.Helper()
 	value := func(b string) map[string]any {
-		d := json.NewDecoder(strings.NewReader(dataIn(b)))
+		d := json.NewDecoder(strings.NewReader(recordings.Data(b)))
 		d.UseNumber()
 		v := map[string]any{}
 		require.NoError(t, d.Decode(&v), "%s", b)
@@ -225,7 +224,7 @@ func edited(t testing.TB, block string, re *regexp.Regexp, replacement string, c
 	change(want)
 	for _, at := range re.FindAllStringIndex(block, -1) {
 		try := block[:at[0]] + re.ReplaceAllString(block[at[0]:at[1]], replacement) + block[at[1]:]
-		if json.Valid([]byte(dataIn(try))) && fmt.Sprint(want) == fmt.Sprint(value(try)) {
+		if json.Valid([]byte(recordings.Data(try))) && fmt.Sprint(want) == fmt.Sprint(value(try)) {
 			return try
 		}
 	}
@@ -239,7 +238,7 @@ func edited(t testing.TB, block string, re *regexp.Regexp, replacement string, c
 func TestRecordedErrorsArePassedOn(t *testing.T) {
 	t.Parallel()
 	seen := 0
-	for _, c := range fakeprovider.Captures(t, recordings, "openai-chat", "openai-completions", "openai-responses") {
+	for _, c := range fakeprovider.Captures(t, captures, "openai-chat", "openai-completions", "openai-responses") {
 		if c.Meta.Status < 400 {
 			continue
 		}

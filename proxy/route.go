@@ -5,14 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice/config"
-	"github.com/sluicehq/sluice/proxy/upstream"
 )
-
-// provider is a configured vendor endpoint with its connections.
-type provider struct {
-	config.Provider
-	pool *upstream.Pool
-}
 
 // target is where one exchange goes: a provider and the model's name there.
 type target struct {

@@ -22,8 +22,8 @@ import (
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/proxy/downstream"
-	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/proxy/watch"
 	"github.com/sluicehq/sluice/translate"
 )
@@ -39,11 +39,15 @@ type Server struct {
 	ledger      accounting.Ledger
 	metrics     *accounting.Metrics
 	estimator   accounting.Estimator
+	known       *modeldata.Table
+	carried     *translate.Memory
 	finisher    *accounting.Finisher
 	down        *downstream.Server
 	watcher     *watch.Watcher // of all connections; nil where there is none
 	started     time.Time
 	draining    atomic.Bool
+	life        context.Context // of what goes on beside the exchanges
+	end         context.CancelFunc
 	// onPhase is called by the goroutine of an exchange that enters a phase. It is
 	// nil except in tests, which hold an exchange there or make it panic.
 	onPhase func(*exchange, accounting.Phase)
@@ -67,14 +71,20 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 		cfg: cfg, log: o.Logger, publicNames: cfg.ResponseModel == config.ResponseModelPublic,
 		running: newRegistry(), ledger: o.Ledger, started: time.Now(),
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	var err error
 	if s.keys, err = newKeyring(cfg.Keys); err != nil {
 		return nil, fmt.Errorf("reading the keys: %w", err)
 	}
+	if s.known, err = loadModelData(cfg.ModelData); err != nil {
+		return nil, fmt.Errorf("reading the model data: %w", err)
+	}
+	s.carried = translate.NewMemory(int(cfg.ThoughtMemory))
 	if s.watcher, err = watch.New(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return nil, err
 	}
 	if err := s.open(o); err != nil {
+		s.end()
 		s.closeWatcher()
 		return nil, err
 	}
@@ -84,9 +94,17 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	return s, nil
 }
 
+// loadModelData is what is known of models, with the operator's file if there is one.
+func loadModelData(path string) (*modeldata.Table, error) {
+	if path == "" {
+		return modeldata.Builtin(), nil
+	}
+	return modeldata.Load(path)
+}
+
 // open makes what uses the watcher.
 func (s *Server) open(o Options) error {
-	providers, err := openProviders(s.cfg, o.Simulator, s.watcher)
+	providers, err := openProviders(s.life, s.cfg, o.Simulator, s.watcher)
 	if err != nil {
 		return err
 	}
@@ -105,25 +123,6 @@ func (s *Server) closeWatcher() {
 	if s.watcher != nil {
 		s.watcher.Close()
 	}
-}
-
-func openProviders(cfg *config.Config, simulator string, watcher *watch.Watcher) ([]*provider, error) {
-	var out []*provider
-	for _, p := range cfg.Providers {
-		url := p.Endpoint()
-		if p.Dialect == config.DialectSim {
-			url = simulator
-		}
-		pool, err := upstream.NewPool(upstream.Options{
-			BaseURL: url, CAFile: p.CAFile, Watcher: watcher,
-			ConnectTimeout: orUnlimited(cfg.Timeouts.Connect.Std()), IdleConn: orNone(p.IdleConn.Std()),
-		})
-		if err != nil {
-			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
-		}
-		out = append(out, &provider{Provider: p, pool: pool})
-	}
-	return out, nil
 }
 
 // The configuration writes 0 for no limit and for keeping none, where upstream
@@ -215,5 +214,6 @@ func (s *Server) Shutdown(ctx context.Context) {
 	for _, p := range s.routes.providers {
 		p.pool.CloseIdle()
 	}
+	s.end()
 	s.closeWatcher() // after everything that it watches
 }

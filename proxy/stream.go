@@ -2,18 +2,26 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/sse"
+	"github.com/sluicehq/sluice/translate/openai"
 )
 
 // relay is the state of a forwarded event stream between two reads.
 type relay struct {
 	scan sse.Scanner
 	body bodyReader
-	// editing: something inside the events has to change before they leave.
+	// mends: the stream is one of chat chunks, of which repair changes what its client
+	// cannot take or should not see.
+	mends  bool
+	repair openai.Repair
+	// editing: something inside the events of another kind has to change before they
+	// leave.
 	editing bool
 	public  string // model name to put in, empty for none
 	// hideUsage and hideRunning: what of the usage only came because sluice
@@ -47,6 +55,10 @@ func (x *exchange) forwardStream(body bodyReader) {
 		x.relay.hideUsage, x.relay.hideRunning = x.request.HideUsage(ask), x.request.HideRunningUsage(ask)
 	}
 	x.relay.editing = x.relay.public != "" || x.relay.hideUsage || x.relay.hideRunning
+	if x.shape == accounting.ShapeChat {
+		x.relay.mends, x.relay.editing = true, false
+		x.relay.repair.Reset(x.repairOptions())
+	}
 
 	if x.client.stream(x.answer.Status, x.id, x.streamFields()) != nil {
 		x.clientFailed()
@@ -62,6 +74,17 @@ func (x *exchange) forwardStream(body bodyReader) {
 	}
 	if x.relay.tail {
 		x.finishTail()
+	}
+}
+
+// repairOptions say how the client is to see a relayed answer.
+func (x *exchange) repairOptions() openai.Options {
+	head := x.ownHead()
+	return openai.Options{
+		Model: x.publicName(), Asked: x.asked, N: x.request.N, HideUsage: x.request.Stream && !x.request.IncludeUsage,
+		HideBeside: x.request.HideRunningUsage(x.target.provider.ask()), RunningUsage: x.request.ContinuousUsage,
+		ThinkTags: x.target.provider.HasQuirk(config.QuirkThinkTags), Extensions: x.srv.cfg.Extensions,
+		ChatID: head.ID, Created: head.Created,
 	}
 }
 
@@ -106,13 +129,18 @@ func (x *exchange) relayBytes(b []byte) {
 }
 
 // relayVerbatim forwards the events of b in the buffer that they arrived in, in
-// one write, and parses them afterwards. Only an event that may end the stream, or
-// that does not lie in b as a whole, is parsed before it leaves.
+// one write, and counts them afterwards. Copied are events that do not lie in b as a
+// whole, and those in which something has to be mended; an event that may end the stream
+// is counted before it leaves.
 func (x *exchange) relayVerbatim(b []byte, work *batch, straddles bool) {
 	r := &x.relay
 	var ev sse.Event
 	sent, whole := 0, 0 // b[:sent] is dealt with, b[:whole] ends a whole event
 	for r.scan.Next(&ev) {
+		if r.halfEnd {
+			r.halfEnd, straddles = false, true
+			ev.Raw = bytes.TrimPrefix(ev.Raw, []byte("\n"))
+		}
 		switch {
 		case r.oversize: // its beginning has left already
 			r.oversize, r.broken = false, false
@@ -131,18 +159,23 @@ func (x *exchange) relayVerbatim(b []byte, work *batch, straddles bool) {
 			if x.endsStream(x.observe(ev.Name, ev.Data), ev.Raw) {
 				return
 			}
-			work.out = append(work.out, ev.Raw...)
+			work.out = r.mend(work.out, &ev)
 			sent, whole = ev.End, ev.End
 		case straddles:
 			x.observe(ev.Name, ev.Data)
-			work.out = append(work.out, ev.Raw...)
+			work.out = r.mend(work.out, &ev)
 			sent, whole = ev.End, ev.End
-		case ev.Joined:
-			x.observe(ev.Name, ev.Data)
-			whole = ev.End
 		default:
-			work.add(&ev)
-			whole = ev.End
+			if ev.Joined { // its data is gone with the next event
+				x.observe(ev.Name, ev.Data)
+			} else {
+				work.add(&ev)
+			}
+			if r.keeps(work, b[sent:whole], &ev) {
+				whole = ev.End
+			} else {
+				sent, whole = ev.End, ev.End
+			}
 		}
 		straddles = false
 	}
@@ -150,6 +183,48 @@ func (x *exchange) relayVerbatim(b []byte, work *batch, straddles bool) {
 		whole = len(b)
 	}
 	_ = x.forwardEvents(b[:whole], sent, work)
+}
+
+// mend appends an event as the client can take it.
+func (r *relay) mend(dst []byte, ev *sse.Event) []byte {
+	if r.mends && ev.Data != nil {
+		if out, verdict := r.repair.Event(dst, ev.Data); verdict == openai.Replaced {
+			return r.reframed(out, len(dst), ev)
+		}
+	}
+	return append(dst, ev.Raw...)
+}
+
+// reframed puts what replaces the data of an event, out[from:], into the lines that the
+// provider has written around it: its other fields and its line ends.
+func (r *relay) reframed(out []byte, from int, ev *sse.Event) []byte {
+	const begin, end = "data: ", "\n\n"
+	at := bytes.Index(ev.Raw, ev.Data)
+	if at < 0 || len(out) == from { // several data lines, or nothing left
+		r.halfEnd = len(out) == from && bytes.HasSuffix(ev.Raw, []byte("\r"))
+		return out
+	}
+	before, after := ev.Raw[:at], ev.Raw[at+len(ev.Data):]
+	if string(before) == begin && string(after) == end {
+		return out
+	}
+	data := bytes.Clone(out[from+len(begin) : len(out)-len(end)])
+	return append(append(append(out[:from], before...), data...), after...)
+}
+
+// keeps tells whether an event can stay where it lies, behind what waits there. If not,
+// both are appended to the output of work, the event as the client can take it.
+func (r *relay) keeps(work *batch, waiting []byte, ev *sse.Event) bool {
+	if !r.mends || ev.Data == nil {
+		return true
+	}
+	before := len(work.out)
+	out, verdict := r.repair.Event(work.out, ev.Data)
+	if verdict == openai.Untouched {
+		return true
+	}
+	work.out = slices.Insert(r.reframed(out, before, ev), before, waiting...)
+	return false
 }
 
 // forwardEvents forwards what is collected in work and b[from:], in one write, and

@@ -28,7 +28,7 @@ func (x *exchange) endsStream(kind accounting.ChunkKind, raw []byte) bool {
 	case accounting.KindDone:
 		x.enter(accounting.PhaseTail)
 		if x.meter.SawDone() {
-			x.finishStream(raw)
+			x.finishStream(append(x.unsaid(), raw...))
 		} else {
 			x.finishResponse(raw)
 		}
@@ -56,6 +56,14 @@ func (x *exchange) finishStream(tail []byte) {
 	_ = x.client.body(tail, true)
 }
 
+// unsaid is what a stream that ended well has not said, or not where clients look.
+func (x *exchange) unsaid() []byte {
+	if !x.relay.mends {
+		return nil
+	}
+	return x.relay.repair.Done(nil)
+}
+
 var doneEvent = []byte("data: [DONE]\n\n")
 
 // relayEnd deals with the end of the body. Whether the stream is whole is said by
@@ -75,7 +83,7 @@ func (x *exchange) relayEnd(err error) {
 	}
 	if x.finished() {
 		x.enter(accounting.PhaseTail)
-		x.finishStream(x.missingSentinel())
+		x.finishStream(append(x.unsaid(), x.missingSentinel()...))
 		return
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -102,7 +110,11 @@ func (x *exchange) flushLast() bool {
 	if x.endsStream(chunk.Kind, x.relay.lastEvent(&ev, chunk)) {
 		return true
 	}
-	_ = x.forwardCopy(x.relay.appendEdited(nil, &ev, chunk))
+	if x.relay.mends {
+		_ = x.forwardCopy(x.relay.mend(nil, &ev))
+	} else {
+		_ = x.forwardCopy(x.relay.appendEdited(nil, &ev, chunk))
+	}
 	return false
 }
 

@@ -152,7 +152,7 @@ func TestResetKeepsTheRunningUsageThatHadArrived(t *testing.T) {
 		<-seen
 		e.Reset()
 	})
-	resp := r.dial().post(streamBody, "X-Request-Id: a")
+	resp := r.dial().post(`{"model":"m","stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"messages":[]}`, "X-Request-Id: a")
 	_, err := io.ReadFull(resp.Body, make([]byte, len(chatText(all[:3]))))
 	require.NoError(t, err)
 	close(seen)

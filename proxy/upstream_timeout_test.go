@@ -139,11 +139,15 @@ func TestTotalLimitEndsAStreamThatFlows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, total)
-			r.up.Handle(dripping(func(e *fakeprovider.Exchange) { e.StreamHead(); e.Chunk([]byte(drop)) }, drop))
+			first := ""
+			if name == "tokens" {
+				first = chatText(fakeprovider.ChatStream(fakeprovider.ChatOptions{})[:1])
+			}
+			r.up.Handle(dripping(func(e *fakeprovider.Exchange) { e.StreamHead(); e.Chunk([]byte(first + drop)) }, drop))
 			p, rec := r.askAs("a", streamBody)
 			before := ""
 			if name != "bytes" {
-				before = strings.Repeat(drop, strings.Count(string(p.body), drop))
+				before = first + strings.Repeat(drop, strings.Count(string(p.body), drop))
 			}
 			p.requireCut(t, "upstream_timeout", before)
 			require.Equal(t, accounting.OutcomeUpstreamTimeout, rec.Outcome)

@@ -83,7 +83,7 @@ func (s *Scanner) Next(ev *Event) bool {
 		if s.pos >= len(s.in) {
 			return false
 		}
-		if s.bom == bomDone && !s.swallowLF && !s.lead && s.single(ev) {
+		if s.bom == bomDone && !s.swallowLF && !s.lead && (s.single(ev, s.pos) || s.named(ev)) {
 			return true
 		}
 	}
@@ -116,15 +116,15 @@ func (s *Scanner) Flush(ev *Event) bool {
 	return true
 }
 
-// single is the way nearly every block takes: one data field on one line, and
+// single is the way nearly every block takes: one data field on the line at i, and
 // the blank line behind it, all within the bytes of this Feed.
-func (s *Scanner) single(ev *Event) bool {
-	p := s.in[s.pos:]
+func (s *Scanner) single(ev *Event, i int) bool {
+	p := s.in[i:]
 	if len(p) < 7 || string(p[:5]) != "data:" {
 		return false
 	}
-	s.findLineEnds(s.pos)
-	lf, data := s.nextLF, s.pos+5
+	s.findLineEnds(i)
+	lf, data := s.nextLF, i+5
 	end := lf
 	if s.nextCR < lf {
 		if s.nextCR != lf-1 {
@@ -148,6 +148,28 @@ func (s *Scanner) single(ev *Event) bool {
 		*ev = Event{End: next, Overflow: true}
 	}
 	s.pos = next
+	return true
+}
+
+// named is the way of the others: a block as single reads it, with an event field on the
+// line in front.
+func (s *Scanner) named(ev *Event) bool {
+	if s.in[s.pos] != 'e' {
+		return false
+	}
+	s.findLineEnds(s.pos)
+	line := s.in[s.pos:s.nextLF:s.nextLF]
+	name, ok := field(line, "event")
+	if !ok || s.nextLF == len(s.in) || s.nextCR < s.nextLF {
+		return false
+	}
+	if !s.single(ev, s.nextLF+1) {
+		s.nextLF = s.pos + len(line) // single may have gone on from there
+		return false
+	}
+	if !ev.Overflow {
+		ev.Name = name
+	}
 	return true
 }
 

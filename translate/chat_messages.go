@@ -25,6 +25,7 @@ var roles = map[string]Role{
 
 func (p *chatParser) message(v jsonview.Value, path string) {
 	m := Message{Path: path}
+	var content, refusal, calls, call jsonview.Value
 	role := v.Get("role").Text()
 	if m.Role = roles[role]; m.Role == "" {
 		p.fail(path+".role", "one of system, developer, user, assistant and tool")
@@ -39,19 +40,17 @@ func (p *chatParser) message(v jsonview.Value, path string) {
 			// What an SDK returns of an earlier answer beside its text has no place
 			// in a request.
 		case "content":
-			m.Parts = append(m.Parts, p.content(member, path+".content")...)
+			content = member
 		case "refusal":
-			if text := p.text(path+".refusal", member); text != "" {
-				m.Parts = append(m.Parts, Part{Kind: PartRefusal, Text: member, Path: path + ".refusal"})
-			}
+			refusal = member
 		case "name":
 			m.Name = p.text(path+".name", member)
 		case "tool_call_id":
 			m.CallID = p.text(path+".tool_call_id", member)
 		case "tool_calls":
-			m.Calls = append(m.Calls, p.calls(member, path+".tool_calls")...)
+			calls = member
 		case "function_call":
-			m.Calls = append(m.Calls, p.call(jsonview.Value{}, member, path+".function_call"))
+			call = member
 		case "reasoning_content", "reasoning":
 			if member.IsString() && member.Inside() != "" {
 				m.Reasoning = member
@@ -63,16 +62,59 @@ func (p *chatParser) message(v jsonview.Value, path string) {
 		case "prefix", "partial":
 			m.Prefix = member.IsTrue()
 		default:
-			p.chat.stray = append(p.chat.stray, path+"."+name)
+			p.strayed(path, name)
 		}
 	}
+	m.Parts = p.parts(content, refusal, path)
+	m.Calls = p.allCalls(calls, call, path)
 	if role == "function" && m.CallID == "" {
-		m.CallID = m.Name
+		if m.CallID = m.Name; m.Name == "" {
+			p.fail(path+".name", "the name of a function")
+		}
 	}
 	if m.Role == RoleTool && m.CallID == "" {
 		p.fail(path+".tool_call_id", "the id of a tool call")
 	}
 	p.chat.Messages = append(p.chat.Messages, m)
+}
+
+// strayed notes a member that OpenAI does not have.
+func (p *chatParser) strayed(path, name string) {
+	if len(p.chat.stray) >= maxStray {
+		return
+	}
+	for _, known := range p.chat.stray {
+		if strings.HasSuffix(known, "."+name) {
+			return
+		}
+	}
+	p.chat.stray = append(p.chat.stray, path+"."+name)
+}
+
+// parts puts a message's content together with the refusal that stands beside it in
+// what SDKs return of an answer.
+func (p *chatParser) parts(content, refusal jsonview.Value, path string) []Part {
+	var parts []Part
+	if content.Exists() {
+		parts = p.content(content, path+".content")
+	}
+	if refusal.Exists() && p.text(path+".refusal", refusal) != "" {
+		parts = append(parts, Part{Kind: PartRefusal, Text: refusal, Path: path + ".refusal"})
+	}
+	return parts
+}
+
+// allCalls reads an assistant's calls, and function_call that tool_calls replaced.
+func (p *chatParser) allCalls(calls, legacy jsonview.Value, path string) []AssistantCall {
+	var all []AssistantCall
+	if calls.Exists() {
+		all = p.calls(calls, path+".tool_calls")
+	}
+	if legacy.Exists() {
+		where := path + ".function_call"
+		all = append(all, p.call(jsonview.Value{}, legacy, where, where))
+	}
+	return all
 }
 
 // calls reads an assistant's tool calls.
@@ -88,12 +130,13 @@ func (p *chatParser) calls(v jsonview.Value, path string) []AssistantCall {
 			p.refuse(where+".type", "only calls of functions can be translated for this model's provider")
 			return nil
 		}
-		all = append(all, p.call(call, call.Get("function"), where))
+		all = append(all, p.call(call, call.Get("function"), where, where+".function"))
 	}
 	return all
 }
 
-func (p *chatParser) call(call, function jsonview.Value, path string) AssistantCall {
+// call reads one call; function is the part of it that is about the function.
+func (p *chatParser) call(call, function jsonview.Value, path, functionPath string) AssistantCall {
 	c := AssistantCall{
 		ID: call.Get("id").Text(), Name: function.Get("name").Text(),
 		Extra: optional(call.Get("extra_content")), Path: path,
@@ -104,10 +147,10 @@ func (p *chatParser) call(call, function jsonview.Value, path string) AssistantC
 	case arguments.IsObject(): // some clients forget to write it as text
 		c.Arguments = arguments.Raw
 	case arguments.Exists() && !arguments.IsNull():
-		p.fail(path+".function.arguments", "a string")
+		p.fail(functionPath+".arguments", "a string")
 	}
 	if c.Name == "" {
-		p.fail(path+".function.name", "a string that is not empty")
+		p.fail(functionPath+".name", "a string that is not empty")
 	}
 	if c.ID == "" { // function_call, which had no ids
 		c.ID = c.Name
@@ -185,13 +228,16 @@ func (p *chatParser) dataOrURL(url string, to *Part, path string) {
 		return
 	}
 	head, data, ok := strings.Cut(rest, ",")
+	head = strings.ToLower(head)
 	media, base64 := strings.CutSuffix(head, ";base64")
 	if !ok || !base64 || data == "" {
 		p.fail(path, "an http(s) URL or a data URI with base64 data")
 		return
 	}
-	media, _, _ = strings.Cut(media, ";")
-	to.Media, to.Data = strings.ToLower(media), data
+	if media, _, _ = strings.Cut(media, ";"); media == "" {
+		media = "text/plain" // RFC 2397 section 2
+	}
+	to.Media, to.Data = media, data
 }
 
 func cutPrefixFold(s, prefix string) (string, bool) {
@@ -205,12 +251,12 @@ func (p *chatParser) audio(part jsonview.Value, to *Part) {
 	to.Kind = PartAudio
 	audio := part.Get("input_audio")
 	format, data := audio.Get("format").Text(), audio.Get("data").Text()
+	if rest, ok := cutPrefixFold(data, "data:"); ok {
+		_, data, _ = strings.Cut(rest, ",")
+	}
 	if format == "" || data == "" {
 		p.fail(to.Path+".input_audio", "an object with data and format")
 		return
-	}
-	if rest, ok := cutPrefixFold(data, "data:"); ok {
-		_, data, _ = strings.Cut(rest, ",")
 	}
 	to.Media, to.Data = "audio/"+strings.ToLower(format), data
 }

@@ -12,7 +12,12 @@ func (p *chatParser) tools(v jsonview.Value, path string) []Tool {
 	var all []Tool
 	for i, tool := range v.Elements {
 		where := at(path, i)
-		if kind := tool.Get("type"); !kind.Is("function") {
+		switch kind := tool.Get("type"); {
+		case kind.Is("function"):
+		case !kind.IsString():
+			p.fail(where+".type", "function")
+			return nil
+		default:
 			p.refuse(where+".type", "only tools of the type function can be translated for this model's provider")
 			return nil
 		}
@@ -79,8 +84,8 @@ func (p *chatParser) toolChoice(param string, v jsonview.Value) {
 		name = v.Get("name")
 	}
 	switch kind := v.Get("type"); {
-	case v.IsObject() && kind.Is("allowed_tools"):
-		p.refuse(param+".type", "a choice of allowed tools cannot be translated for this model's provider")
+	case kind.IsString() && !kind.Is("function"): // allowed_tools, custom
+		p.refuse(param+".type", "only a choice of one function can be translated for this model's provider")
 	case !name.IsString() || name.Text() == "":
 		p.fail(param, "one of auto, none, required, or a function")
 	default:

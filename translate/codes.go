@@ -9,28 +9,31 @@ import (
 // Codes of the errors that sluice itself makes, with their statuses. "Sent" marks
 // those after which a repeat may be billed twice once the request went out.
 const (
-	CodeInvalidJSON       = "invalid_json"        // 400
-	CodeJSONTooDeep       = "json_too_deep"       // 400
-	CodeDuplicateKey      = "duplicate_key"       // 400
-	CodeInvalidType       = "invalid_type"        // 400
-	CodeMissingModel      = "missing_model"       // 400
-	CodeUnsupported       = "unsupported_value"   // 400
-	CodeNotJSON           = "not_json"            // 415
-	CodeMalformedRequest  = "bad_request"         // 400, the HTTP itself
-	CodeModelNotFound     = "model_not_found"     // 404
-	CodeInvalidAPIKey     = "invalid_api_key"     // 401
-	CodeNotFound          = "not_found"           // 404
-	CodeMethodNotAllowed  = "method_not_allowed"  // 405
-	CodeBodyTooLarge      = "body_too_large"      // 413
-	CodeHeadersTooLarge   = "headers_too_large"   // 431
-	CodeRequestTimeout    = "request_timeout"     // 408
-	CodeExpectationFailed = "expectation_failed"  // 417
-	CodeMisdirected       = "misdirected_request" // 421
-	CodeTooManyStreams    = "too_many_streams"    // 429
-	CodeCancelled         = "cancelled"           // 499
+	CodeInvalidJSON  = "invalid_json"      // 400
+	CodeJSONTooDeep  = "json_too_deep"     // 400
+	CodeDuplicateKey = "duplicate_key"     // 400
+	CodeInvalidType  = "invalid_type"      // 400
+	CodeMissingModel = "missing_model"     // 400
+	CodeUnsupported  = "unsupported_value" // 400
+	// CodeUnsupportedEndpoint: the provider's dialect has no such operation.
+	CodeUnsupportedEndpoint = "unsupported_endpoint" // 404
+	CodeNotJSON             = "not_json"             // 415
+	CodeMalformedRequest    = "bad_request"          // 400, the HTTP itself
+	CodeModelNotFound       = "model_not_found"      // 404
+	CodeInvalidAPIKey       = "invalid_api_key"      // 401
+	CodeNotFound            = "not_found"            // 404
+	CodeMethodNotAllowed    = "method_not_allowed"   // 405
+	CodeBodyTooLarge        = "body_too_large"       // 413
+	CodeHeadersTooLarge     = "headers_too_large"    // 431
+	CodeRequestTimeout      = "request_timeout"      // 408
+	CodeExpectationFailed   = "expectation_failed"   // 417
+	CodeMisdirected         = "misdirected_request"  // 421
+	CodeTooManyStreams      = "too_many_streams"     // 429
+	CodeCancelled           = "cancelled"            // 499
 
 	CodeUpstreamConnectFailed  = "upstream_connect_failed"   // 502
 	CodeUpstreamDNS            = "upstream_dns"              // 502
+	CodeUpstreamCredentials    = "upstream_credentials"      // 502
 	CodeUpstreamTLS            = "upstream_tls"              // 502, sent
 	CodeUpstreamConnectTimeout = "upstream_connect_timeout"  // 504
 	CodeUpstreamTimeout        = "upstream_timeout"          // 504, sent
@@ -53,28 +56,30 @@ var codes = map[string]struct {
 	message string
 	sent    bool
 }{
-	CodeInvalidJSON:       {400, "The request body is not valid JSON.", false},
-	CodeJSONTooDeep:       {400, "The request body nests arrays and objects deeper than 128 levels.", false},
-	CodeDuplicateKey:      {400, "A member of the request body appears more than once.", false},
-	CodeInvalidType:       {400, "A member of the request body has the wrong type.", false},
-	CodeMissingModel:      {400, "You must provide a model.", false},
-	CodeUnsupported:       {400, "The provider of this model cannot do what a member of the request body asks for.", false},
-	CodeNotJSON:           {415, "The request body must be sent as application/json.", false},
-	CodeMalformedRequest:  {400, "The request is not valid HTTP.", false},
-	CodeModelNotFound:     {404, "The model does not exist or you do not have access to it.", false},
-	CodeInvalidAPIKey:     {401, "Incorrect or missing API key.", false},
-	CodeNotFound:          {404, "There is nothing at this address.", false},
-	CodeMethodNotAllowed:  {405, "This method is not allowed here.", false},
-	CodeBodyTooLarge:      {413, "The request body is too large.", false},
-	CodeHeadersTooLarge:   {431, "The request headers are too large.", false},
-	CodeRequestTimeout:    {408, "The request did not arrive in time.", false},
-	CodeExpectationFailed: {417, "The expectation in the Expect header cannot be met.", false},
-	CodeMisdirected:       {421, "This server does not answer for the requested host.", false},
-	CodeTooManyStreams:    {429, "Too many requests are open at once.", false},
-	CodeCancelled:         {499, "The request was cancelled.", false},
+	CodeInvalidJSON:         {400, "The request body is not valid JSON.", false},
+	CodeJSONTooDeep:         {400, "The request body nests arrays and objects deeper than 128 levels.", false},
+	CodeDuplicateKey:        {400, "A member of the request body appears more than once.", false},
+	CodeInvalidType:         {400, "A member of the request body has the wrong type.", false},
+	CodeMissingModel:        {400, "You must provide a model.", false},
+	CodeUnsupported:         {400, "The provider of this model cannot do what a member of the request body asks for.", false},
+	CodeUnsupportedEndpoint: {404, "The provider of this model has no such operation.", false},
+	CodeNotJSON:             {415, "The request body must be sent as application/json.", false},
+	CodeMalformedRequest:    {400, "The request is not valid HTTP.", false},
+	CodeModelNotFound:       {404, "The model does not exist or you do not have access to it.", false},
+	CodeInvalidAPIKey:       {401, "Incorrect or missing API key.", false},
+	CodeNotFound:            {404, "There is nothing at this address.", false},
+	CodeMethodNotAllowed:    {405, "This method is not allowed here.", false},
+	CodeBodyTooLarge:        {413, "The request body is too large.", false},
+	CodeHeadersTooLarge:     {431, "The request headers are too large.", false},
+	CodeRequestTimeout:      {408, "The request did not arrive in time.", false},
+	CodeExpectationFailed:   {417, "The expectation in the Expect header cannot be met.", false},
+	CodeMisdirected:         {421, "This server does not answer for the requested host.", false},
+	CodeTooManyStreams:      {429, "Too many requests are open at once.", false},
+	CodeCancelled:           {499, "The request was cancelled.", false},
 
 	CodeUpstreamConnectFailed:  {502, "The provider could not be reached.", false},
 	CodeUpstreamDNS:            {502, "The provider's host name could not be resolved.", false},
+	CodeUpstreamCredentials:    {502, "The credentials for the provider could not be obtained.", false},
 	CodeUpstreamTLS:            {502, "The TLS connection to the provider failed.", true},
 	CodeUpstreamConnectTimeout: {504, "Connecting to the provider took too long.", false},
 	CodeUpstreamTimeout:        {504, "The provider did not answer in time.", true},

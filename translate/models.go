@@ -1,12 +1,32 @@
 package translate
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/sluicehq/sluice/internal/jsonview"
+)
 
 // ModelEntry is one model as GET /v1/models lists it.
 type ModelEntry struct {
 	ID      string
 	Created int64 // seconds since 1970
 	OwnedBy string
+}
+
+// ModelNames reads the names out of OpenAI's list of models; anything else has none.
+func ModelNames(body []byte) []string {
+	root, ok := jsonview.Parse(body)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, m := range root.Get("data").Elements {
+		if name := m.Get("id").Text(); name != "" {
+			names = append(names, strings.Clone(name))
+		}
+	}
+	return names
 }
 
 // AppendModelList appends OpenAI's list of models.

@@ -1,8 +1,12 @@
 package translate
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
-// Ask says which usage sluice asks an upstream for on its own account.
+// Ask says what sluice changes in a request on its own account: which usage it asks the
+// upstream for, and what the upstream's quirks call for.
 type Ask struct {
 	// IncludeUsage asks for the final usage of a stream (stream_options.include_usage).
 	IncludeUsage bool
@@ -10,12 +14,15 @@ type Ask struct {
 	// offer (stream_options.continuous_usage_stats). It implies IncludeUsage, without
 	// which those servers ignore it.
 	ContinuousUsage bool
+	// Quirks of the server; see their constants.
+	Quirks Quirks
 }
 
 // Prepare appends to dst the body to send upstream: the model is replaced where it
-// differs from upstreamModel (empty keeps it), and a stream is made to report the
-// usage that ask names. Other members of stream_options and all other bytes stay as
-// they are.
+// differs from upstreamModel (empty keeps it), a stream is made to report the usage
+// that ask names, and the upstream's quirks are heeded. Other members of stream_options
+// and all other bytes stay as they are, tool-call ids of any length and alphabet too:
+// OpenAI itself takes up to 64 characters, and the ids that sluice mints are shorter.
 //
 // body must be the bytes that ParseRequest read. If nothing has to change, body
 // itself is returned and dst is not used; otherwise the result is in dst's memory or
@@ -27,10 +34,13 @@ func (r *Request) Prepare(dst, body []byte, upstreamModel string, ask Ask) []byt
 		edits = append(edits, edit{r.model, AppendQuoted(nil, upstreamModel)})
 	}
 	edits = r.appendAsk(edits, ask)
+	edits = r.appendQuirks(edits, body, ask.Quirks)
 	if len(edits) == 0 {
 		return body
 	}
-	slices.SortFunc(edits, func(a, b edit) int { return a.at.start - b.at.start })
+	slices.SortFunc(edits, func(a, b edit) int { // an insertion before what is cut at the same place
+		return cmp.Or(a.at.start-b.at.start, a.at.end-b.at.end)
+	})
 	return splice(dst, body, edits)
 }
 

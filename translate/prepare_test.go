@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -8,8 +9,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func askOf(names string) Ask {
+func askOf(t *testing.T, names string) Ask {
+	t.Helper()
+	var quirks []string
+	for name := range strings.FieldsSeq(names) {
+		if slices.Contains(QuirkNames, name) {
+			quirks = append(quirks, name)
+		}
+	}
+	parsed, err := ParseQuirks(quirks)
+	require.NoError(t, err)
 	return Ask{
+		Quirks:          parsed,
 		IncludeUsage:    strings.Contains(names, "include_usage"),
 		ContinuousUsage: strings.Contains(names, "continuous_usage"),
 	}
@@ -17,7 +28,7 @@ func askOf(names string) Ask {
 
 func TestPrepareGolden(t *testing.T) {
 	eachGolden(t, "prepare", func(t *testing.T, file goldenFile) {
-		rule, hide, ask := file.rules("rule"), file.rules("hide"), askOf(file.rules("rule")["ask"])
+		rule, hide, ask := file.rules("rule"), file.rules("hide"), askOf(t, file.rules("rule")["ask"])
 		body := []byte(file["input"])
 		r, failed := ParseRequest(Endpoint(rule["endpoint"]), body)
 		require.Nil(t, failed)
@@ -38,7 +49,7 @@ func TestPrepareGolden(t *testing.T) {
 func TestPreparedBodyNeedsNoSecondPreparing(t *testing.T) {
 	eachGolden(t, "prepare", func(t *testing.T, file goldenFile) {
 		rule := file.rules("rule")
-		ask := askOf(rule["ask"])
+		ask := askOf(t, rule["ask"])
 		body := []byte(file["input"])
 		r, failed := ParseRequest(Endpoint(rule["endpoint"]), body)
 		require.Nil(t, failed)

@@ -38,7 +38,7 @@ func originLine(origin config.Origin) string {
 	case config.OriginEnvironment:
 		return "providers from the environment"
 	case config.OriginSimulator:
-		return "none, so the built-in simulator answers; set OPENAI_API_KEY or write config.yaml"
+		return "none, so the built-in simulator answers; set a vendor's key such as OPENAI_API_KEY, or write config.yaml"
 	}
 	return "from file"
 }
@@ -86,10 +86,29 @@ func exampleModels(cfg *config.Config) (short, long string) {
 	if len(cfg.Models) > 0 {
 		return cfg.Models[0].Name, cfg.Models[0].Name
 	}
-	if cfg.Providers[0].Dialect == config.DialectSim {
+	first := cfg.Providers[0]
+	if first.Dialect == config.DialectSim {
 		return "sim", "sim-long"
 	}
-	return "gpt-4o-mini", "gpt-4o-mini"
+	name := vendorExamples[first.Dialect+first.Platform].model
+	if name == "" {
+		name = vendorExamples[first.Dialect].model
+	}
+	return name, name
+}
+
+// vendorExamples hold a model of every dialect, by platform where it is called
+// otherwise there, and the variable that people keep the vendor's key in.
+var vendorExamples = map[string]struct{ model, keyVar string }{
+	config.DialectOpenAI:                             {"gpt-4o-mini", "OPENAI_API_KEY"},
+	config.DialectAzure:                              {"gpt-4o-mini", "AZURE_OPENAI_API_KEY"},
+	config.DialectAnthropic:                          {"claude-haiku-4-5", "ANTHROPIC_API_KEY"},
+	config.DialectAnthropic + config.PlatformVertex:  {model: "claude-haiku-4-5@20251001"},
+	config.DialectAnthropic + config.PlatformBedrock: {model: "global.anthropic.claude-haiku-4-5-20251001-v1:0"},
+	config.DialectGemini:                             {"gemini-2.5-flash", "GEMINI_API_KEY"},
+	config.DialectCohere:                             {"command-r7b-12-2024", "COHERE_API_KEY"},
+	config.DialectOllama:                             {"llama3.2", "OLLAMA_API_KEY"},
+	config.DialectBedrock:                            {model: "amazon.nova-lite-v1:0"},
 }
 
 // exampleKey returns the header that the configuration asks a client for.
@@ -98,8 +117,9 @@ func exampleKey(cfg *config.Config) string {
 		return ` -H "Authorization: Bearer $SLUICE_KEY"`
 	}
 	for _, provider := range cfg.Providers {
-		if provider.Dialect != config.DialectSim && provider.APIKey == "" {
-			return ` -H "Authorization: Bearer $OPENAI_API_KEY"`
+		local := provider.Dialect == config.DialectOllama && provider.BaseURL == "" // needs no key
+		if provider.Credential() == config.CredentialClient && !local {
+			return ` -H "Authorization: Bearer $` + vendorExamples[provider.Dialect].keyVar + `"`
 		}
 	}
 	return ""

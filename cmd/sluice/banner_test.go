@@ -31,7 +31,7 @@ func TestBannerOnTheSimulator(t *testing.T) {
   admin      http://127.0.0.1:9090
   provider   sim: built-in simulator, no key needed
   models     any name, to sim; provider/model picks another provider
-  config     none, so the built-in simulator answers; set OPENAI_API_KEY or write config.yaml, digest `+c.Digest()+`
+  config     none, so the built-in simulator answers; set a vendor's key such as OPENAI_API_KEY, or write config.yaml, digest `+c.Digest()+`
   open       no keys configured: anyone who can reach the API may use it
 
 # a streamed answer
@@ -64,6 +64,24 @@ providers:
 	require.Contains(t, got, `-H "Authorization: Bearer $OPENAI_API_KEY"`)
 	require.Contains(t, got, `"model":"gpt-4o-mini"`)
 	require.Contains(t, got, "config     from file, digest ")
+}
+
+func TestBannerExamplesFitTheDialect(t *testing.T) {
+	f := func(members string, want ...string) {
+		t.Helper()
+		got := bannerOf(t, "providers: [{name: p, "+members+"}]", "127.0.0.1:1", "")
+		for _, text := range want {
+			require.Contains(t, got, text)
+		}
+		require.NotContains(t, got, `"model":""`)
+	}
+	f("dialect: anthropic", `"model":"claude-haiku-4-5"`, `Bearer $ANTHROPIC_API_KEY"`)
+	f("dialect: anthropic, platform: bedrock, region: eu-west-1", `"model":"global.anthropic.`, "the AWS credentials of this machine")
+	f("dialect: gemini, platform: vertex, region: global, project: p", `"model":"gemini-`, "the Google credentials of this machine")
+	f("dialect: cohere", `"model":"command-`, `Bearer $COHERE_API_KEY"`)
+	f("dialect: bedrock, region: us-east-1", `"model":"amazon.`)
+	f("dialect: azure, base_url: 'https://h'", `"model":"gpt-`, `Bearer $AZURE_OPENAI_API_KEY"`)
+	require.NotContains(t, bannerOf(t, "providers: [{name: p, dialect: ollama}]", ":1", ""), "Bearer")
 }
 
 func TestBannerWithKeysAsksForOne(t *testing.T) {

@@ -95,13 +95,20 @@ func providerURL(p config.Provider) string {
 
 // providerKey says whose credential a provider sees.
 func providerKey(cfg *config.Config, p config.Provider) string {
-	switch {
-	case p.Dialect == config.DialectSim:
+	switch p.Credential() {
+	case config.CredentialNone:
 		return "no key needed"
-	case p.APIKey == "" && len(cfg.Keys) > 0:
-		return "no key: those of clients are sluice's own and stay here"
-	case p.APIKey == "":
-		return "the client's own key"
+	case config.CredentialKey:
+		return "key " + p.APIKey.Masked()
+	case config.CredentialHeaders:
+		return "the credential in its headers"
+	case config.CredentialAWS:
+		return "the AWS credentials of this machine"
+	case config.CredentialGoogle:
+		return "the Google credentials of this machine"
 	}
-	return "key " + p.APIKey.Masked()
+	if len(cfg.Keys) > 0 {
+		return "no key: those of clients are sluice's own and stay here"
+	}
+	return "the client's own key"
 }

@@ -42,7 +42,7 @@ func TestCheckReportsEveryProblem(t *testing.T) {
 		require.Empty(t, got.stdout)
 		require.Equal(t, `standard input:1:9: listen: "80" is not an address; write host:port, :port or unix:/path/to.sock
 standard input:2:14: log.level: "loud" is not one of debug, info, warn, error
-standard input:4:1: nonsense: unknown key; known at the top level: listen, tls, half_close, response_model, keep_alive, admin, providers, models, keys, timeouts, limits, log, records
+standard input:4:1: nonsense: unknown key; known at the top level: listen, tls, half_close, response_model, keep_alive, admin, providers, models, keys, timeouts, limits, log, records, extensions, thought_memory, model_data
 sluice: 3 problems in the configuration
 `, got.stderr)
 	}
@@ -63,4 +63,37 @@ func TestTestFlagChecks(t *testing.T) {
 	got := execute(t, "-t", "--config", write(t, "config.yaml", simulatorConfig))
 	require.Equal(t, exitOK, got.code)
 	require.Contains(t, got.stdout, "config.yaml: ok")
+}
+
+func TestCheckSaysWhereEveryDialectIsAndWhatItIsCalledWith(t *testing.T) {
+	got := command{args: []string{"check", "-"}, env: map[string]string{"AWS_REGION": "eu-west-1", "GOOGLE_CLOUD_PROJECT": "p"}, stdin: `
+providers:
+  - {name: claude, dialect: anthropic}
+  - {name: azure, dialect: azure, base_url: https://name.openai.azure.com, api_key: k}
+  - {name: vertex, dialect: gemini, platform: vertex, region: global}
+  - {name: token, dialect: gemini, platform: vertex, region: global, headers: {Authorization: Bearer CANARY}}
+  - {name: bedrock, dialect: bedrock}
+`}.run(t.Context())
+	require.Equal(t, exitOK, got.code, got.stderr)
+	require.NotContains(t, got.stdout, "CANARY")
+	for _, row := range []string{
+		`claude +https://api\.anthropic\.com/v1 +the client's own key`,
+		`azure +https://name\.openai\.azure\.com/openai/v1 +key \*\*\*`,
+		`vertex +https://aiplatform\.googleapis\.com/v1 +the Google credentials of this machine`,
+		`token +https://aiplatform\.googleapis\.com/v1 +the credential in its headers`,
+		`bedrock +https://bedrock-runtime\.eu-west-1\.amazonaws\.com +the AWS credentials of this machine`,
+	} {
+		require.Regexp(t, `(?m)^provider +`+row+`$`, got.stdout)
+	}
+}
+
+func TestCheckWithoutAFileTakesEveryVendorOfTheEnvironment(t *testing.T) {
+	t.Chdir(t.TempDir())
+	got := command{args: []string{"check"}, env: map[string]string{"OPENAI_API_KEY": "o", "ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g", "CO_API_KEY": "c"}}.run(t.Context())
+	require.Equal(t, exitOK, got.code, got.stderr)
+	require.Regexp(t, `provider  openai +https://api\.openai\.com/v1 .*
+provider  anthropic +https://api\.anthropic\.com/v1 .*
+provider  gemini +https://generativelanguage\.googleapis\.com/v1beta .*
+provider  cohere +https://api\.cohere\.com/v2 .*
+models +any name +goes to openai, or`, got.stdout)
 }

@@ -81,8 +81,8 @@ and closes the upstream the moment nobody needs the answer any more.
 
 Without a command it serves. The configuration is the file that --config names,
 else the one that SLUICE_CONFIG names, else ./config.yaml; without any of them
-the providers follow from OPENAI_API_KEY, and without that the built-in simulator
-answers.
+the providers follow from OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and
+COHERE_API_KEY, and without any of them the built-in simulator answers.
 
 Exit codes: 0 success; 1 the command line or the configuration cannot be used, or
 a healthcheck found sluice not ready; 2 a failure at run time.`,

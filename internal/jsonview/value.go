@@ -4,17 +4,11 @@
 package jsonview
 
 import (
-	"bytes"
+	"math"
 	"strconv"
 	"strings"
 	"unsafe"
-
-	"github.com/tidwall/gjson"
 )
-
-// MaxDepth bounds the nesting of what is read. gjson checks a document by recursion, so
-// that brackets alone would otherwise take hundreds of megabytes of stack.
-const MaxDepth = 512
 
 // Value is one JSON value in a document. The zero Value means "not there".
 type Value struct {
@@ -34,9 +28,6 @@ func Parse(data []byte) (Value, bool) {
 	return Value{text, start}, true
 }
 
-// WellFormed reports whether data is JSON that is not nested too deeply.
-func WellFormed(data []byte) bool { return !tooDeep(data) && gjson.ValidBytes(data) }
-
 // View is data as a string, without copying it.
 func View(data []byte) string { return view(data) }
 
@@ -47,7 +38,7 @@ const blank = " \t\r\n"
 // Exists reports whether the value is there at all.
 func (v Value) Exists() bool { return v.Raw != "" }
 
-// IsObject, IsArray, IsString, IsNumber and IsNull tell the kind of a value.
+// IsObject reports an object.
 func (v Value) IsObject() bool { return v.is('{') }
 
 // IsArray reports an array.
@@ -87,10 +78,11 @@ func (v Value) Text() string {
 	if !v.is('"') {
 		return ""
 	}
-	if strings.IndexByte(v.Raw, '\\') < 0 {
-		return v.Raw[1 : len(v.Raw)-1]
+	inside := v.Raw[1 : len(v.Raw)-1]
+	if strings.IndexByte(inside, '\\') < 0 {
+		return inside
 	}
-	return gjson.Parse(v.Raw).Str
+	return view(AppendText(make([]byte, 0, len(inside)), inside))
 }
 
 // Is reports whether the value is a string that reads text.
@@ -104,19 +96,45 @@ func (v Value) Is(text string) bool {
 	return v.Text() == text
 }
 
-// Int is a whole number in any spelling (12, 12.0, 1.2e1) that fits an int64.
+// Int is a whole number in any spelling (12, 12.0, 1.2e1) that fits an int64. Beyond
+// 2^53 only those written without a fraction and an exponent are exact.
 func (v Value) Int() (int64, bool) {
-	if !v.IsNumber() || len(v.Raw) > 64 {
+	if !v.IsNumber() || len(v.Raw) > maxNumberLength {
 		return 0, false
+	}
+	if n, ok := v.Digits(); ok {
+		return n, true
 	}
 	if n, err := strconv.ParseInt(v.Raw, 10, 64); err == nil {
 		return n, true
 	}
 	f, err := strconv.ParseFloat(v.Raw, 64)
-	if err != nil || f != float64(int64(f)) || f >= 1<<63 || f <= -1<<63 {
+	if err != nil || f != math.Trunc(f) || f >= 1<<63 || f <= -1<<63 {
 		return 0, false
 	}
 	return int64(f), true
+}
+
+// maxNumberLength is ample for any integer that is meant as one.
+const maxNumberLength = 64
+
+// Digits is a whole number of at most 18 digits, without a fraction and an exponent: how
+// indices and counts are written.
+func (v Value) Digits() (n int64, ok bool) {
+	digits, negative := strings.CutPrefix(v.Raw, "-")
+	if digits == "" || len(digits) > 18 {
+		return 0, false
+	}
+	for _, d := range []byte(digits) {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(d-'0')
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
 }
 
 // Float is a number as far as a float64 holds it.
@@ -211,95 +229,4 @@ func (v Value) Len() int {
 		n++
 	}
 	return n
-}
-
-// valueEnd is the offset past the value that begins at s[i], -1 if it has no end.
-func valueEnd(s string, i int) int {
-	if i >= len(s) {
-		return -1
-	}
-	switch s[i] {
-	case '"':
-		return stringEnd(s, i)
-	case '{', '[':
-		return bracketEnd(s, i)
-	}
-	start := i
-	for i < len(s) && strings.IndexByte(",}] \t\r\n", s[i]) < 0 {
-		i++
-	}
-	if i == start {
-		return -1
-	}
-	return i
-}
-
-func bracketEnd(s string, i int) int {
-	open := 0
-	for ; i < len(s); i++ {
-		switch s[i] {
-		case '"':
-			end := stringEnd(s, i)
-			if end < 0 {
-				return -1
-			}
-			i = end - 1
-		case '{', '[':
-			open++
-		case '}', ']':
-			if open--; open == 0 {
-				return i + 1
-			}
-		}
-	}
-	return -1
-}
-
-func stringEnd(s string, i int) int {
-	for at := i + 1; ; {
-		n := strings.IndexByte(s[at:], '"')
-		if n < 0 {
-			return -1
-		}
-		quote := at + n
-		escapes := 0
-		for s[quote-escapes-1] == '\\' {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return quote + 1
-		}
-		at = quote + 1
-	}
-}
-
-func skipSpace(s string, i int) int {
-	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\r' || s[i] == '\t') {
-		i++
-	}
-	return i
-}
-
-// tooDeep is right about everything in front of the first syntax error, which is how
-// far the check that follows it goes.
-func tooDeep(data []byte) bool {
-	if len(data) <= MaxDepth || bytes.Count(data, []byte("{"))+bytes.Count(data, []byte("[")) <= MaxDepth {
-		return false
-	}
-	depth := 0
-	for i := 0; i < len(data) && depth <= MaxDepth; i++ {
-		switch data[i] {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		case '"':
-			for i++; i < len(data) && data[i] != '"'; i++ {
-				if data[i] == '\\' {
-					i++
-				}
-			}
-		}
-	}
-	return depth > MaxDepth
 }

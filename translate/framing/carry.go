@@ -32,6 +32,15 @@ func (c *carry) fail(err error) bool {
 	return false
 }
 
+// skipBlanks goes past the white space of JSON.
+func (c *carry) skipBlanks() {
+	for c.pos < len(c.in) && isBlank(c.in[c.pos]) {
+		c.pos++
+	}
+}
+
+func isBlank(b byte) bool { return b == ' ' || b == '\n' || b == '\r' || b == '\t' }
+
 // hold keeps p, the next bytes of an event, for the next Feed.
 func (c *carry) hold(p []byte) {
 	c.size += len(p)

@@ -8,14 +8,13 @@ import (
 	"github.com/sluicehq/sluice/translate"
 )
 
-// Sizes in bytes, and the largest that AWS allows.
+// Sizes in bytes, and the largest that AWS's own readers accept.
 // https://smithy.io/2.0/aws/amazon-eventstream.html
 const (
 	preludeSize  = 12 // total length, length of the headers, CRC of both
 	checksumSize = 4
 	maxHeaders   = 128 << 10
-	maxPayload   = 24 << 20
-	maxFrame     = preludeSize + maxHeaders + maxPayload + checksumSize
+	maxFrame     = 24 << 20
 )
 
 // frames is application/vnd.amazon.eventstream: each frame is an event with its

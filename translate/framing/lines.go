@@ -44,12 +44,4 @@ func (s *lines) Flush(ev *sse.Event) bool {
 	return true
 }
 
-func (c *carry) skipBlanks() {
-	for c.pos < len(c.in) && isBlank(c.in[c.pos]) {
-		c.pos++
-	}
-}
-
-func isBlank(b byte) bool { return b == ' ' || b == '\n' || b == '\r' || b == '\t' }
-
 func trimmed(line []byte) []byte { return bytes.TrimRight(line, blanks) }

@@ -13,6 +13,9 @@ import (
 )
 
 func main() {
+	if os.Args[1] == "rounds" {
+		exit(report(map[string]any{"rounds": playRounds(context.Background())}))
+	}
 	s := &seen{Models: []string{}, ToolCalls: []call{}}
 	c := &client{api: openai.NewClient(option.WithMaxRetries(0)), seen: s}
 	scenarios := map[string]func(context.Context){
@@ -31,10 +34,15 @@ func main() {
 		os.Exit(2)
 	}
 	run(context.Background())
-	if err := s.report(); err != nil {
+	exit(report(s))
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 type client struct {

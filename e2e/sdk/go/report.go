@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/packages/respjson"
 )
 
 // enough is how many chunks with text a client reads before it hangs up.
@@ -18,6 +19,7 @@ const enough = 2
 // seen is what a client saw, printed as one line of JSON for the test that started it.
 type seen struct {
 	Text         string   `json:"text"`
+	Reasoning    string   `json:"reasoning"`
 	ToolCalls    []call   `json:"tool_calls"`
 	FinishReason string   `json:"finish_reason"`
 	Usage        *usage   `json:"usage"`
@@ -63,6 +65,7 @@ func (s *seen) chunk(c openai.ChatCompletionChunk) bool {
 		if choice.FinishReason != "" {
 			s.FinishReason = choice.FinishReason
 		}
+		s.Reasoning += extra(choice.Delta.JSON.ExtraFields, "reasoning_content")
 		if choice.Delta.Content != "" {
 			s.Text += choice.Delta.Content
 			s.textChunks++
@@ -78,6 +81,7 @@ func (s *seen) whole(a openai.ChatCompletion) {
 	}
 	choice := a.Choices[0]
 	s.Text, s.FinishReason = choice.Message.Content, choice.FinishReason
+	s.Reasoning += extra(choice.Message.JSON.ExtraFields, "reasoning_content")
 	s.model(a.Model)
 	if a.Usage.TotalTokens > 0 {
 		s.Usage = &usage{PromptTokens: a.Usage.PromptTokens, CompletionTokens: a.Usage.CompletionTokens}
@@ -121,10 +125,19 @@ func (s *seen) fail(err error) {
 	}
 }
 
+// extra is a member that the SDK has no field for.
+func extra(fields map[string]respjson.Field, name string) string {
+	var text string
+	if field, ok := fields[name]; ok {
+		_ = json.Unmarshal([]byte(field.Raw()), &text) // null and absent are the same
+	}
+	return text
+}
+
 // report prints what was seen and returns when standard input ends, so that a closed
 // connection is the SDK's doing and not that of a process that left.
-func (s *seen) report() error {
-	if err := json.NewEncoder(os.Stdout).Encode(s); err != nil {
+func report(what any) error {
+	if err := json.NewEncoder(os.Stdout).Encode(what); err != nil {
 		return fmt.Errorf("printing the report: %w", err)
 	}
 	_, err := io.Copy(io.Discard, os.Stdin)

@@ -1,11 +1,10 @@
 // The openai package for Node: one scenario for each run.
 
-import { once } from "node:events";
 import process from "node:process";
 
 import OpenAI from "openai";
 
-import { Seen, model, question, tools } from "./report.mjs";
+import { Seen, model, question, report, tools } from "./report.mjs";
 
 const client = new OpenAI({ maxRetries: 0 });
 const seen = new Seen();
@@ -55,13 +54,10 @@ const scenarios = {
   abort_waiting: abortWaiting,
 };
 
-const inputEnded = once(process.stdin, "end");
 try {
   await scenarios[process.argv[2]]();
 } catch (error) {
   if (!(error instanceof OpenAI.OpenAIError)) throw error;
   seen.fail(error);
 }
-seen.report();
-process.stdin.resume();
-await inputEnded;
+await report(seen);

@@ -1,7 +1,13 @@
 // What a client saw, printed as one line of JSON for the test that started it.
 
+import { once } from "node:events";
+import process from "node:process";
+
+const inputEnded = once(process.stdin, "end");
+
 export const model = process.env.MODEL ?? "fast";
-export const question = [{ role: "user", content: "What is the weather in Oslo?" }];
+export const prompt = "What is the weather in Oslo?";
+export const question = [{ role: "user", content: prompt }];
 export const tools = [
   {
     type: "function",
@@ -14,11 +20,12 @@ export const tools = [
 ];
 
 // A client that hangs up does so after this many chunks with text.
-const enough = 2;
+export const enough = 2;
 
 /** Collects one answer, whole or chunk by chunk. */
 export class Seen {
   text = "";
+  reasoning = "";
   calls = [];
   finishReason = null;
   usage = null;
@@ -41,6 +48,7 @@ export class Seen {
     this.#usage(chunk.usage);
     for (const choice of chunk.choices) {
       this.finishReason = choice.finish_reason ?? this.finishReason;
+      this.reasoning += choice.delta.reasoning_content ?? "";
       if (choice.delta.content) {
         this.text += choice.delta.content;
         this.textChunks++;
@@ -53,6 +61,7 @@ export class Seen {
   answer(answer) {
     const choice = answer.choices[0];
     this.text = choice.message.content ?? "";
+    this.reasoning = choice.message.reasoning_content ?? "";
     this.finishReason = choice.finish_reason;
     this.models.add(answer.model);
     this.#usage(answer.usage);
@@ -82,23 +91,28 @@ export class Seen {
     call.arguments += args ?? "";
   }
 
-  /**
-   * Prints what was seen. The process stays alive until standard input ends, so that a
-   * closed connection is the SDK's doing and not that of a process that left.
-   */
-  report() {
-    console.log(
-      JSON.stringify({
-        text: this.text,
-        tool_calls: this.calls,
-        finish_reason: this.finishReason,
-        usage: this.usage,
-        usage_members: this.usageMembers,
-        chunks: this.chunks,
-        models: [...this.models],
-        request_id: this.requestId,
-        error: this.error,
-      }),
-    );
+  toJSON() {
+    return {
+      text: this.text,
+      reasoning: this.reasoning,
+      tool_calls: this.calls,
+      finish_reason: this.finishReason,
+      usage: this.usage,
+      usage_members: this.usageMembers,
+      chunks: this.chunks,
+      models: [...this.models],
+      request_id: this.requestId,
+      error: this.error,
+    };
   }
+}
+
+/**
+ * Prints a report and stays alive until standard input ends, so that a closed connection
+ * is the SDK's doing and not that of a process that left.
+ */
+export async function report(what) {
+  console.log(JSON.stringify(what));
+  process.stdin.resume();
+  await inputEnded;
 }

@@ -5,7 +5,8 @@ import os
 import sys
 
 MODEL = os.environ.get("MODEL", "fast")
-QUESTION = [{"role": "user", "content": "What is the weather in Oslo?"}]
+PROMPT = "What is the weather in Oslo?"
+QUESTION = [{"role": "user", "content": PROMPT}]
 TOOLS = [
     {
         "type": "function",
@@ -30,6 +31,7 @@ class Seen:
 
     def __init__(self):
         self.text = ""
+        self.reasoning = ""
         self.calls = {}
         self.finish_reason = None
         self.usage = None
@@ -52,6 +54,7 @@ class Seen:
         self._usage(chunk.usage)
         for choice in chunk.choices:
             self.finish_reason = choice.finish_reason or self.finish_reason
+            self.reasoning += getattr(choice.delta, "reasoning_content", None) or ""
             if choice.delta.content:
                 self.text += choice.delta.content
                 self.text_chunks += 1
@@ -62,6 +65,7 @@ class Seen:
     def answer(self, answer):
         choice = answer.choices[0]
         self.text = choice.message.content or ""
+        self.reasoning = getattr(choice.message, "reasoning_content", None) or ""
         self.finish_reason = choice.finish_reason
         self.models.add(answer.model)
         self._usage(answer.usage)
@@ -93,23 +97,26 @@ class Seen:
         call["name"] += name or ""
         call["arguments"] += arguments or ""
 
+    def as_dict(self):
+        return {
+            "text": self.text,
+            "reasoning": self.reasoning,
+            "tool_calls": [self.calls[i] for i in sorted(self.calls)],
+            "finish_reason": self.finish_reason,
+            "usage": self.usage,
+            "usage_members": self.usage_members,
+            "chunks": self.chunks,
+            "models": sorted(self.models),
+            "request_id": self.request_id,
+            "error": self.error,
+        }
+
     def report(self):
-        """Prints what was seen and stays alive until standard input ends, so that a
-        closed connection is the SDK's doing and not that of a process that left."""
-        print(
-            json.dumps(
-                {
-                    "text": self.text,
-                    "tool_calls": [self.calls[i] for i in sorted(self.calls)],
-                    "finish_reason": self.finish_reason,
-                    "usage": self.usage,
-                    "usage_members": self.usage_members,
-                    "chunks": self.chunks,
-                    "models": sorted(self.models),
-                    "request_id": self.request_id,
-                    "error": self.error,
-                }
-            ),
-            flush=True,
-        )
-        sys.stdin.read()
+        report(self.as_dict())
+
+
+def report(what):
+    """Prints a report and stays alive until standard input ends, so that a closed
+    connection is the SDK's doing and not that of a process that left."""
+    print(json.dumps(what), flush=True)
+    sys.stdin.read()

@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluicehq/sluice/proxy/credential"
+	"github.com/sluicehq/sluice/proxy/upstream"
+	"github.com/sluicehq/sluice/translate"
+)
+
+const (
+	// listingTime bounds the wait for the providers' lists; who takes longer is left
+	// out.
+	listingTime = 3 * time.Second
+	// listingAge is how long a list is taken for fresh.
+	listingAge = 5 * time.Minute
+	// maxListing bounds a provider's list in bytes.
+	maxListing = 16 << 20
+)
+
+// listing is the list of one provider's models, kept where it does not depend on who
+// asks.
+type listing struct {
+	mu    sync.Mutex
+	names []string
+	at    time.Time
+}
+
+// catalogue is every model that a client can ask for by name: the configured ones, and
+// what the providers list, as provider/model where there are several.
+func (s *Server) catalogue(c call) []translate.ModelEntry {
+	lists := make([][]string, len(s.routes.providers))
+	ctx, cancel := context.WithTimeout(context.Background(), listingTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, p := range s.routes.providers {
+		head := s.listingHead(c, p) // the request context stays in this goroutine
+		wg.Go(func() { lists[i] = s.listed(ctx, p, head) })
+	}
+	wg.Wait()
+
+	var entries []translate.ModelEntry
+	for _, name := range s.routes.listed {
+		entries = append(entries, s.modelEntry(name))
+	}
+	for i, p := range s.routes.providers {
+		prefix := p.Name + "/"
+		if len(s.routes.providers) == 1 && len(s.routes.listed) == 0 {
+			prefix = ""
+		}
+		for _, name := range lists[i] {
+			entries = append(entries, translate.ModelEntry{ID: prefix + name, Created: s.started.Unix(), OwnedBy: p.Name})
+		}
+	}
+	return entries
+}
+
+// listingHead is the head of a request for a provider's list, nil where it has none.
+func (s *Server) listingHead(c call, p *provider) []byte {
+	path := "/models"
+	if p.dialect != nil {
+		path = p.dialect.Models(&translate.Context{Platform: p.place()})
+	} else {
+		path = p.relayPath("models", "", "")
+	}
+	if path == "" {
+		return nil
+	}
+	return requestHead{
+		client: &c.rc.Request.Header, to: p, method: fasthttp.MethodGet, id: c.id, path: path,
+		passCredential: s.keys.open() && p.passesCredential(), foreign: true,
+	}.append(nil)
+}
+
+// listed is the list of a provider, fresh or not long ago; empty if it cannot be had.
+func (s *Server) listed(ctx context.Context, p *provider, head []byte) []string {
+	if head == nil {
+		return nil
+	}
+	if p.passesCredential() { // what is listed may depend on the client's own key
+		names, _ := p.fetchModels(ctx, head)
+		return names
+	}
+	p.models.mu.Lock()
+	defer p.models.mu.Unlock()
+	if time.Since(p.models.at) < listingAge && !p.models.at.IsZero() {
+		return p.models.names
+	}
+	names, err := p.fetchModels(ctx, head)
+	if err != nil {
+		s.log.Debug("a provider lists no models", "provider", p.Name)
+		return p.models.names // the last that was known
+	}
+	p.models.names, p.models.at = names, time.Now()
+	return names
+}
+
+var errNoListing = errors.New("the provider answered with no list of models")
+
+// fetchModels asks the provider for its list.
+func (p *provider) fetchModels(ctx context.Context, head []byte) ([]string, error) {
+	head, err := p.authorize(ctx, head, credential.Request{Method: fasthttp.MethodGet})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := p.pool.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, conn.Close)()
+	if _, err := conn.Write(head); err != nil {
+		return nil, err
+	}
+	var r upstream.Reader
+	r.Reset(conn)
+	defer r.Release()
+	var h upstream.Head
+	if err := r.ReadHead(&h, fasthttp.MethodGet); err != nil {
+		return nil, err
+	}
+	var body []byte
+	for {
+		b, err := r.ReadBody()
+		body = append(body, b...)
+		switch {
+		case len(body) > maxListing || h.Status != fasthttp.StatusOK:
+			return nil, errNoListing
+		case errors.Is(err, io.EOF):
+			if p.dialect != nil {
+				return p.dialect.ModelNames(body), nil
+			}
+			return translate.ModelNames(body), nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/proxy/credential"
+	"github.com/sluicehq/sluice/proxy/upstream"
+	"github.com/sluicehq/sluice/proxy/watch"
+	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/anthropic"
+	"github.com/sluicehq/sluice/translate/bedrock"
+	"github.com/sluicehq/sluice/translate/cohere"
+	"github.com/sluicehq/sluice/translate/gemini"
+	"github.com/sluicehq/sluice/translate/ollama"
+)
+
+// provider is a configured vendor endpoint with its connections.
+type provider struct {
+	config.Provider
+	pool *upstream.Pool
+	// dialect is nil where the provider speaks OpenAI's, which is relayed.
+	dialect translate.Dialect
+	// auth is nil where the client's own credential is passed on, or there is none.
+	auth   credential.Source
+	quirks translate.Quirks // of what a request must avoid
+	models listing
+}
+
+// place is where the provider's dialect is spoken.
+func (p *provider) place() translate.Platform {
+	return translate.Platform{Platform: p.Platform, Project: p.Project, Region: p.Region, APIVersion: p.APIVersion}
+}
+
+// authorize ends the head of a request with what proves to the provider who is calling,
+// for which a token may have to be fetched first. r has the method and the body.
+func (p *provider) authorize(ctx context.Context, head []byte, r credential.Request) ([]byte, error) {
+	if p.auth != nil {
+		line, _, _ := bytes.Cut(head, []byte(" HTTP/1.1\r\n"))
+		_, target, _ := bytes.Cut(line, []byte(" "))
+		r.Target, r.Host, r.Time = string(target), p.pool.Host(), time.Now()
+		fields, err := p.auth.Fields(ctx, r)
+		if err != nil {
+			return head, err
+		}
+		for _, f := range fields {
+			head = appendField(head, f.Name, f.Value)
+		}
+	}
+	return append(head, "\r\n"...), nil
+}
+
+// dialects are those that have to be translated.
+var dialects = map[string]translate.Dialect{
+	config.DialectAnthropic: anthropic.Dialect{},
+	config.DialectBedrock:   bedrock.Dialect{},
+	config.DialectCohere:    cohere.Dialect{},
+	config.DialectGemini:    gemini.Dialect{},
+	config.DialectOllama:    ollama.Dialect{},
+}
+
+func openProviders(life context.Context, cfg *config.Config, simulator string, watcher *watch.Watcher) ([]*provider, error) {
+	var out []*provider
+	for _, p := range cfg.Providers {
+		base := p.Endpoint()
+		if p.Dialect == config.DialectSim {
+			base = simulator
+		}
+		pool, err := upstream.NewPool(upstream.Options{
+			BaseURL: base, CAFile: p.CAFile, Watcher: watcher,
+			ConnectTimeout: orUnlimited(cfg.Timeouts.Connect.Std()), IdleConn: orNone(p.IdleConn.Std()),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
+		}
+		one := &provider{Provider: p, pool: pool, dialect: dialects[p.Dialect]}
+		if one.quirks, err = translate.ParseQuirks(requestQuirks(p)); err != nil {
+			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
+		}
+		if one.auth, err = newAuth(life, p); err != nil {
+			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// requestQuirks are the quirks of a provider that concern its requests.
+func requestQuirks(p config.Provider) []string {
+	return slices.DeleteFunc(slices.Clone(p.Quirks), func(q string) bool { return q == config.QuirkThinkTags })
+}
+
+// newAuth is how sluice proves to the provider who is calling; nil where something else
+// does. The clouds have their own ways, found in the environment as their SDKs find
+// them; what they fetch in the background ends with life.
+func newAuth(life context.Context, p config.Provider) (credential.Source, error) {
+	switch p.Credential() {
+	case config.CredentialAWS:
+		return credential.AWS(life, p.Region, "bedrock")
+	case config.CredentialGoogle:
+		return credential.Google(life)
+	case config.CredentialKey:
+		if name := p.KeyHeader(); name != credentialHeaders[0] {
+			return credential.Header(name, string(p.APIKey)), nil
+		}
+		return credential.Bearer(string(p.APIKey)), nil
+	}
+	return nil, nil
+}
+
+// passesCredential tells whether the client's own key is passed on.
+func (p *provider) passesCredential() bool { return p.Credential() == config.CredentialClient }
+
+// ask is what sluice asks this provider for on its own account.
+func (p *provider) ask() translate.Ask {
+	return translate.Ask{IncludeUsage: p.AsksUsage(), ContinuousUsage: p.ContinuousUsage, Quirks: p.quirks}
+}
+
+// replaces tells whether the configuration of p sets the header name itself.
+func (p *provider) replaces(name string) bool {
+	for k := range p.Headers {
+		if strings.EqualFold(k, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// relayPath is the path and query of a request that is relayed, below the base URL.
+// Azure's versioned form names the deployment in the path.
+func (p *provider) relayPath(endpoint, model, query string) string {
+	if p.Dialect != config.DialectAzure || p.APIVersion == "" {
+		return "/" + endpoint + query
+	}
+	version := "api-version=" + url.QueryEscape(p.APIVersion)
+	if query == "" {
+		query = "?" + version
+	} else {
+		query += "&" + version
+	}
+	if model == "" {
+		return "/" + endpoint + query
+	}
+	return "/deployments/" + url.PathEscape(model) + "/" + endpoint + query
+}
+
+// foreignHeader tells whether a header of the client's, in lower case, reaches a provider
+// of another dialect: what says who is calling and what the call belongs to, and what is
+// meant for that provider.
+func foreignHeader(name string, p *provider) bool {
+	switch name {
+	case "user-agent", "traceparent", "tracestate", "baggage":
+		return true
+	}
+	return p.Dialect == config.DialectAnthropic && name == "anthropic-beta"
+}
+
+// appendOwn appends what the dialect itself wants in the head of a request.
+func (p *provider) appendOwn(dst []byte, stream bool) []byte {
+	dst = appendField(dst, "Content-Type", "application/json")
+	if stream {
+		dst = appendField(dst, "Accept", "text/event-stream, application/x-ndjson, application/vnd.amazon.eventstream, application/json")
+	} else {
+		dst = appendField(dst, "Accept", "application/json")
+	}
+	if p.Dialect == config.DialectAnthropic && p.Platform == translate.PlatformNone && !p.replaces("anthropic-version") {
+		dst = appendField(dst, "Anthropic-Version", "2023-06-01")
+	}
+	return dst
+}

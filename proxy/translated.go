@@ -1,0 +1,343 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/proxy/upstream"
+	"github.com/sluicehq/sluice/sse"
+	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/framing"
+)
+
+// translation is what an exchange has when its provider speaks another dialect than
+// its client. The provider's events are decoded to chunks of the hub; those are what
+// the client gets and what the meter reads.
+type translation struct {
+	dialect translate.Dialect
+	context translate.Context
+
+	// Of a stream.
+	split   framing.Splitter
+	decoder translate.Decoder
+	writer  *translate.ChunkWriter
+}
+
+// maxTranslated bounds an event of another dialect, which has to be held as a whole:
+// pictures come in one event.
+const maxTranslated = 32 << 20
+
+// receiveTranslated forwards an answer of another dialect.
+func (x *exchange) receiveTranslated(body bodyReader) {
+	f, ok := x.foreign.dialect.Framing(mediaType(x.answer.ContentType))
+	switch {
+	case !ok || !x.streams() && f != translate.FramingNone && f != translate.FramingArray:
+		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadContentType)
+	case !x.streams():
+		x.translateWhole(body)
+	case f == translate.FramingNone:
+		x.translateWholeToStream(body)
+	default:
+		x.translateStream(body, f)
+	}
+}
+
+func (x *exchange) writerOptions() translate.WriterOptions {
+	o := translate.WriterOptions{Extensions: x.srv.cfg.Extensions, IncludeUsage: x.request.IncludeUsage}
+	if x.srv.publicNames {
+		o.Model = x.asked
+	}
+	return o
+}
+
+// ownHead is what an answer says of itself where the provider says nothing.
+func (x *exchange) ownHead() translate.Head {
+	return translate.Head{ID: "chatcmpl-" + x.id, Created: x.start.Unix(), Model: x.target.model}
+}
+
+// foreignWhole reads a whole answer of another dialect; ok is false if the exchange has
+// ended over it.
+func (x *exchange) foreignWhole(body bodyReader) (all []byte, ok bool) {
+	all, more, err := x.readWhole(body, int(x.srv.cfg.Limits.MaxAnswer))
+	switch {
+	case more:
+		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
+	case err != nil:
+		x.failUpstream(err)
+	case len(bytes.TrimSpace(all)) == 0:
+		x.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
+	default:
+		x.enter(accounting.PhaseTail)
+		return all, true
+	}
+	return nil, false
+}
+
+// translateWhole forwards an answer that is one object as one object.
+func (x *exchange) translateWhole(body bodyReader) {
+	all, ok := x.foreignWhole(body)
+	if !ok {
+		return
+	}
+	w := translate.NewAnswerWriter(x.ownHead(), x.writerOptions())
+	progress := x.foreign.dialect.Answer(&x.foreign.context, w, all)
+	usage, raw := w.Counted()
+	x.meter.StateUsage(usage, raw, true)
+	if !x.answered(progress, w.Failure()) {
+		return
+	}
+	answer := w.Append(nil)
+	x.meter.ObserveBody(answer)
+	x.meter.StateUsage(usage, raw, true)
+	x.noteToken()
+	x.live.chunks.Store(1)
+	if !x.valve.settle(ending{outcome: accounting.OutcomeCompleted}) {
+		return
+	}
+	fields := appendField(x.foreignFields(), "Content-Type", "application/json")
+	_ = x.respond(fasthttp.StatusOK, fields, answer)
+}
+
+// answered deals with a whole answer that is none: it has failed, or cannot be read.
+func (x *exchange) answered(progress translate.Progress, failure *translate.Error) bool {
+	switch {
+	case progress == translate.Failed && failure != nil:
+		x.refuseWith(failure)
+		return false
+	case progress != translate.Complete:
+		x.meter.NoteBadEvent()
+		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
+		return false
+	}
+	return true
+}
+
+// refuseWith ends the exchange with an error of the provider's and tells the client.
+func (x *exchange) refuseWith(e *translate.Error) {
+	x.meter.ObserveBody(e.AppendJSON(nil))
+	if !x.valve.settle(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()}) {
+		return
+	}
+	_ = x.respond(e.Status, append(x.foreignFields(), errorFields(e)...), e.AppendJSON(nil))
+}
+
+// forwardForeignError gives a provider's error status the client's form.
+func (x *exchange) forwardForeignError(body bodyReader) {
+	all, _, err := x.readWhole(body, maxErrorBody)
+	if _, over := x.valve.ended(); over {
+		return
+	}
+	if err != nil && len(all) == 0 && !errors.Is(err, io.ErrUnexpectedEOF) {
+		x.failUpstream(err)
+		return
+	}
+	x.refuseWith(x.foreign.dialect.Error(x.answer.Status, x.answer.ContentType, all))
+}
+
+// foreignFields are the fields of the provider's head that the client gets to see, and
+// what it has to be told of its request.
+func (x *exchange) foreignFields() []byte {
+	return x.appendWarnings(appendKept(make([]byte, 0, 256), &x.answer, "content-type"))
+}
+
+// appendWarnings tells the client what became of members that its model's provider does
+// not have.
+func (x *exchange) appendWarnings(fields []byte) []byte {
+	if x.foreign == nil {
+		return fields
+	}
+	for _, warning := range x.foreign.context.Warnings {
+		fields = appendField(fields, "X-Sluice-Warning", warning)
+	}
+	return fields
+}
+
+// openForeignStream begins the client's stream.
+func (x *exchange) openForeignStream() bool {
+	t := x.foreign
+	t.writer = translate.NewChunkWriter(x.ownHead(), x.writerOptions())
+	fields := appendField(x.foreignFields(), "Content-Type", "text/event-stream; charset=utf-8")
+	fields = appendField(fields, "Cache-Control", "no-cache")
+	fields = appendField(fields, "X-Accel-Buffering", "no")
+	if x.client.stream(fasthttp.StatusOK, x.id, fields) != nil {
+		x.clientFailed()
+		return false
+	}
+	x.timer.downstreamAt.Store(x.clock())
+	return true
+}
+
+// translateWholeToStream forwards an answer that came as one object although a stream
+// was asked for.
+func (x *exchange) translateWholeToStream(body bodyReader) {
+	all, ok := x.foreignWhole(body)
+	if !ok {
+		return
+	}
+	// Whether it is an answer at all decides about the head of the response.
+	probe := translate.NewAnswerWriter(x.ownHead(), x.writerOptions())
+	if !x.answered(x.foreign.dialect.Answer(&x.foreign.context, probe, all), probe.Failure()) || !x.openForeignStream() {
+		return
+	}
+	work := takeBatch()
+	defer work.release()
+	t := x.foreign
+	t.writer.Lend(work.out)
+	x.dealWith(work, t.dialect.Answer(&t.context, t.writer, all))
+}
+
+// translateStream forwards an event stream of another dialect until it ends.
+func (x *exchange) translateStream(body bodyReader, f translate.Framing) {
+	t := x.foreign
+	t.split = framing.New(f, maxTranslated)
+	t.decoder = t.dialect.Decoder(&t.context)
+	if !x.openForeignStream() {
+		return
+	}
+	if plain, ok := body.(*upstream.Reader); ok {
+		plain.Each(x.translatePiece)
+		return
+	}
+	for more := true; more; {
+		more = x.translatePiece(body.ReadBody())
+	}
+}
+
+// translatePiece deals with what one read brought, and tells whether to read on.
+func (x *exchange) translatePiece(b []byte, err error) (more bool) {
+	if len(b) > 0 {
+		x.timer.upstreamAt.Store(x.clock())
+		x.foreign.split.Feed(b)
+		x.translateEvents(false)
+	}
+	switch {
+	case err == nil || x.relay.ended:
+	case errors.Is(err, upstream.ErrInterrupted):
+		x.comment()
+	default:
+		x.translateEnd(err)
+	}
+	return !x.relay.ended
+}
+
+// translateEvents decodes the events at hand, forwards what they became in one write,
+// and counts it. last takes in an event that the body ended in.
+func (x *exchange) translateEvents(last bool) {
+	t := x.foreign
+	work := takeBatch()
+	defer work.release()
+	t.writer.Lend(work.out)
+	progress := translate.More
+	var ev sse.Event
+	for progress == translate.More && (t.split.Next(&ev) || last && t.split.Flush(&ev)) {
+		switch {
+		case ev.Overflow:
+			progress = translate.Malformed
+		case ev.Data != nil:
+			progress = t.decoder.Event(t.writer, ev.Name, ev.Data)
+		}
+	}
+	if progress == translate.More && t.split.Err() != nil {
+		progress = translate.Malformed
+	}
+	if last && progress == translate.More {
+		progress = t.decoder.End(t.writer)
+	}
+	x.dealWith(work, progress)
+}
+
+// dealWith forwards and counts what the writer has written into the memory of work, and
+// ends the exchange if progress says so. Usage comes first: what has arrived is never
+// lost, whatever happens next.
+func (x *exchange) dealWith(work *batch, progress translate.Progress) {
+	t := x.foreign
+	out := t.writer.Take()
+	work.out = out
+	usage, raw, news := t.writer.Counted()
+	if news {
+		x.meter.StateUsage(usage, raw, false)
+	}
+	err := x.flush(work)
+	for data := range t.writer.Events(out, maxChunkHead) {
+		x.observe(nil, data)
+	}
+	if progress == translate.Complete && usage.Any() {
+		x.meter.StateUsage(usage, raw, true)
+	}
+	x.publishLive()
+	if err != nil {
+		return
+	}
+	switch progress {
+	case translate.Complete:
+		x.enter(accounting.PhaseTail)
+		x.finishStream(t.writer.AppendTail(nil))
+	case translate.Failed:
+		x.failTranslated(t.writer.Failure())
+	case translate.Malformed:
+		x.meter.NoteBadEvent()
+		x.relay.ended = true
+		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
+	}
+}
+
+// failTranslated ends a stream in which the provider reported an error: the client gets
+// it as the last event, and the ending that follows is the missing end of the response.
+func (x *exchange) failTranslated(e *translate.Error) {
+	if e == nil {
+		e = translate.NewError(translate.CodeUpstreamBadResponse)
+	}
+	event := translate.AppendErrorEvent(nil, e, false)
+	x.observe(nil, bytes.TrimSpace(bytes.TrimPrefix(event, []byte("data:"))))
+	_ = x.forwardCopy(event)
+	x.relay.failed, x.relay.ended = true, true
+	x.shut(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()})
+}
+
+// translateEnd deals with the end of the body.
+func (x *exchange) translateEnd(err error) {
+	if _, over := x.valve.ended(); over {
+		x.relay.ended = true
+		return
+	}
+	cut := errors.Is(err, io.ErrUnexpectedEOF)
+	if errors.Is(err, io.EOF) { // in some dialects nothing else tells that an answer is whole
+		x.translateEvents(true)
+	}
+	switch {
+	case x.relay.ended:
+	case cut || errors.Is(err, io.EOF):
+		x.relay.ended = true
+		x.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
+	default:
+		x.relay.ended = true
+		x.failUpstream(err)
+	}
+}
+
+// translateRequest writes the provider's request for a chat request.
+func (s *Server) translateRequest(x *exchange, body []byte) *translate.Error {
+	if x.endpoint != translate.ChatCompletions {
+		return translate.NewError(translate.CodeUnsupportedEndpoint)
+	}
+	chat, err := translate.ParseChat(body)
+	if err != nil {
+		return err
+	}
+	to := x.target.provider
+	t := &translation{dialect: to.dialect, context: translate.Context{
+		Model: x.target.model, Known: s.known.Find(to.Dialect, x.target.model),
+		Platform: to.place(),
+		Stream:   x.request.Stream, N: chat.N,
+		Carried: s.carried.For(x.owner + "\x00" + to.Name),
+	}}
+	if x.body, err = to.dialect.Request(&t.context, chat); err != nil {
+		return err
+	}
+	x.foreign = t
+	return nil
+}

@@ -1,0 +1,93 @@
+package cohere
+
+import (
+	"github.com/sluicehq/sluice/internal/jsonview"
+	"github.com/sluicehq/sluice/modeldata"
+	"github.com/sluicehq/sluice/translate"
+)
+
+// tools writes the tools that are offered and how they are to be used. A function that
+// must be called is offered alone: Cohere can be told to call some tool, but not which.
+func (r *request) tools() *translate.Error {
+	chat := r.chat
+	if err := r.checkTools(); err != nil {
+		return err
+	}
+	offered := chat.Tools
+	switch chat.Choice.Mode {
+	case "none":
+		if chat.Format.Type != "" { // which excludes tools
+			return nil
+		}
+	case "function":
+		if offered = named(offered, chat.Choice.Name); offered == nil {
+			return translate.InvalidType("tool_choice", "the name of one of the tools")
+		}
+	}
+	if len(offered) == 0 {
+		return nil
+	}
+	r.Name("tools")
+	strict := false
+	for i := range offered {
+		r.Out = append(r.Out, "[,"[min(i, 1)])
+		r.tool(&offered[i])
+		strict = strict || offered[i].Strict.IsTrue()
+	}
+	r.Out = append(r.Out, ']')
+	if strict { // for all tools or none
+		r.Bool("strict_tools", true)
+	}
+	switch chat.Choice.Mode {
+	case "none":
+		r.Text("tool_choice", "NONE")
+	case "required", "function":
+		r.Text("tool_choice", "REQUIRED")
+	}
+	return nil
+}
+
+// checkTools refuses what cannot be had with tools.
+func (r *request) checkTools() *translate.Error {
+	chat, mode := r.chat, r.chat.Choice.Mode
+	forced := mode == "required" || mode == "function"
+	switch {
+	case forced && len(chat.Tools) == 0:
+		return translate.InvalidType("tool_choice", "used together with tools")
+	case forced && r.context.Known.Has(modeldata.TraitNoForcedTools):
+		return translate.Unsupported("tool_choice", "this model cannot be made to call a tool")
+	case len(chat.Tools) == 0 || mode == "none":
+	case chat.Format.Type != "":
+		return translate.Unsupported("response_format",
+			"the provider of this model cannot bind the form of an answer while it offers tools")
+	}
+	return nil
+}
+
+func named(tools []translate.Tool, name string) []translate.Tool {
+	for i := range tools {
+		if tools[i].Name == name {
+			return tools[i : i+1]
+		}
+	}
+	return nil
+}
+
+// noParameters is the schema of a function without any; Cohere wants one.
+const noParameters = `{"type":"object","properties":{}}`
+
+func (r *request) tool(t *translate.Tool) {
+	r.Out = append(r.Out, `{"type":"function","function":{"name":`...)
+	r.Out = translate.AppendQuoted(r.Out, t.Name)
+	if t.Description.Exists() {
+		r.Out = append(r.Out, `,"description":`...)
+		r.Out = append(r.Out, t.Description.Raw...)
+	}
+	r.Out = append(r.Out, `,"parameters":`...)
+	if t.Parameters.Exists() {
+		r.Out = jsonview.AppendCompact(r.Out, t.Parameters.Raw)
+	} else {
+		r.Out = append(r.Out, noParameters...)
+	}
+	r.Out = append(r.Out, "}}"...)
+}
