@@ -63,11 +63,9 @@ func (s *Server) catalogue(c call) []translate.ModelEntry {
 
 // listingHead is the head of a request for a provider's list, nil where it has none.
 func (s *Server) listingHead(c call, p *provider) []byte {
-	path := "/models"
+	path := p.relayPath("models", "", "")
 	if p.dialect != nil {
 		path = p.dialect.Models(&translate.Context{Platform: p.place()})
-	} else {
-		path = p.relayPath("models", "", "")
 	}
 	if path == "" {
 		return nil

@@ -65,13 +65,8 @@ func (v *Voice) ContentType() string {
 	return "text/event-stream"
 }
 
-// Thinks tells whether the format has reasoning, and InPieces whether the arguments of
-// a tool call come in fragments.
-func (v *Voice) Thinks() bool   { return true }
+// InPieces tells whether the arguments of a tool call come in fragments.
 func (v *Voice) InPieces() bool { return v.Dialect != "gemini" && v.Dialect != "ollama" }
-
-// StatesInput tells whether a stream that is cut has stated its input by then.
-func (v *Voice) StatesInput() bool { return v.Dialect == "anthropic" || v.Dialect == "gemini" }
 
 // Start is what a stream begins with.
 func (v *Voice) Start() []byte {
