@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
 )
 
 // ReshapeError gives the body of a provider's error answer the shape of OpenAI's,
@@ -39,7 +40,39 @@ func ReshapeError(status int, contentType string, body []byte) []byte {
 	}
 	var f fault
 	f.read(root, 0)
+	if root.IsObject() && root.Get("error").IsObject() && utf8.ValidString(root.Raw) {
+		return f.complete([]byte(root.Raw), status)
+	}
 	return f.appendJSON(nil, status)
+}
+
+// complete gives an error object the members that clients need, and leaves what else
+// the provider says in it.
+func (f fault) complete(body []byte, status int) []byte {
+	if f.message == "" {
+		f.message = statusMessage(status)
+	}
+	if f.kind == "" {
+		f.kind = TypeOfStatus(status)
+	}
+	inner := gjson.GetBytes(body, "error")
+	var err error
+	set := func(path string, value any) {
+		if err == nil {
+			body, err = sjson.SetBytes(body, path, value)
+		}
+	}
+	set("error.message", f.message)
+	set("error.type", f.kind)
+	for _, name := range [...]string{"param", "code"} {
+		if !inner.Get(name).Exists() {
+			set("error."+name, nil)
+		}
+	}
+	if err != nil {
+		return f.appendJSON(nil, status)
+	}
+	return body
 }
 
 const jsonSpace = " \t\r\n" // RFC 8259 section 2

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -81,6 +82,20 @@ func TestBedrockEventsThatRepeatAreRecognised(t *testing.T) {
 		require.True(t, d.(*decoder).envelope.Match(data))
 		_, _, ok := d.(*decoder).repeats.Match([]byte(delta.event))
 		require.True(t, ok)
+	}
+}
+
+func TestBedrockFramesThatRepeatAreUnwrappedAlike(t *testing.T) {
+	events := onBedrock([]dialecttest.Event{{Data: `{"type":"ping"}`}, {Data: `{"type":"a ping?>"}`}, {Data: `{}`}})
+	events = append(events, dialecttest.Event{Data: `{"bytes":"e30="}`}, dialecttest.Event{Data: `{"p":"a","bytes":"Pz8\/","n":0}`})
+	for seed := range uint64(1000) {
+		knowing := &decoder{bedrock: true}
+		for _, ev := range dialecttest.Disturbed(rand.New(rand.NewPCG(seed, 1)), events) {
+			want, expected := (&decoder{bedrock: true}).unwrap(&counter{}, nil, []byte(ev.Data))
+			got, progress := knowing.unwrap(&counter{}, nil, []byte(ev.Data))
+			require.Equal(t, expected, progress, "%q", ev.Data)
+			require.Equal(t, string(want), string(got), "%q", ev.Data)
+		}
 	}
 }
 
