@@ -142,7 +142,7 @@ func (m *Meter) reasoning(first, second, details jsonview.Value, e *effects) {
 			case one == "" && two == "":
 				m.fragment(v, sinkReasoning, e)
 			case v.IsString():
-				e.vary(insideOf(v), holeString)
+				e.vary(v)
 			}
 		}
 	}
@@ -172,7 +172,7 @@ func (m *Meter) contentPart(part jsonview.Value, e *effects) {
 func (m *Meter) fragment(v jsonview.Value, to sink, e *effects) {
 	if text := v.Inside(); text != "" {
 		m.texts.add(to, text)
-		e.text(insideOf(v), to)
+		e.text(v, to)
 	}
 }
 
@@ -239,7 +239,7 @@ func (m *Meter) addTool(t *toolDelta, arguments jsonview.Value, e *effects) int 
 	e.produced = true
 	e.spoiled = e.spoiled || fresh
 	if t.args != "" {
-		e.text(insideOf(arguments), sinkTool)
+		e.text(arguments, sinkTool)
 		e.call = call
 	}
 	return call

@@ -185,10 +185,10 @@ func (m *Meter) ObserveBody(body []byte) Chunk {
 // against traffic analysis, and the numbering of Responses events.
 func (e *effects) padding(v *envelope) {
 	if v.obfuscation.IsString() {
-		e.vary(insideOf(v.obfuscation), holeString)
+		e.vary(v.obfuscation)
 	}
 	if _, ok := v.sequence.Digits(); ok && v.sequence.Raw[0] != '-' {
-		e.vary(spanOf(v.sequence), holeNumber)
+		e.vary(v.sequence)
 	}
 }
 

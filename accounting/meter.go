@@ -40,9 +40,8 @@ const (
 // Span is a half-open range of offsets in the data given to Observe. The zero Span means "none".
 type Span struct{ Start, End int }
 
-// spanOf is where a value stands, insideOf where the text of a string does.
-func spanOf(v jsonview.Value) Span   { return Span{v.At, v.At + len(v.Raw)} }
-func insideOf(v jsonview.Value) Span { return Span{v.At + 1, v.At + len(v.Raw) - 1} }
+// spanOf is where a value stands.
+func spanOf(v jsonview.Value) Span { return Span{v.At, v.At + len(v.Raw)} }
 
 // Chunk is what Observe found out about an event.
 type Chunk struct {
@@ -76,7 +75,10 @@ type Stats struct {
 const (
 	maxChoices  = 128
 	maxRawUsage = 16 << 10
-	maxLabel    = 256
+	// maxPooledUsage is the largest usage object whose memory a meter carries into its
+	// next exchange.
+	maxPooledUsage = 2 << 10
+	maxLabel       = 256
 )
 
 // choice is what is known of one choice of an answer.
@@ -114,9 +116,9 @@ type Meter struct {
 func (m *Meter) Reset(shape Shape) {
 	frame, raw, choices, texts := m.tmpl.frame, m.rawUsage, m.choices, m.texts
 	texts.reset()
-	*m = Meter{shape: shape, texts: texts}
-	m.tmpl.frame = emptied(frame, maxFrame)
-	m.rawUsage = emptied(raw, maxFrame)
+	frame.Forget()
+	*m = Meter{shape: shape, texts: texts, tmpl: template{frame: frame}}
+	m.rawUsage = emptied(raw, maxPooledUsage)
 	if cap(choices) <= 8 {
 		m.choices = choices[:0]
 	}
@@ -125,11 +127,11 @@ func (m *Meter) Reset(shape Shape) {
 // Observe reads the name and the data of one event. Data is never changed.
 func (m *Meter) Observe(name, data []byte) Chunk {
 	m.events++
-	var f fit
-	if string(name) != "error" && m.tmpl.match(data, &f) &&
-		(m.tmpl.sink != sinkTool || m.tmpl.version == m.toolVersion()) {
-		m.append(m.tmpl.sink, m.tmpl.call, view(data[f.text.Start:f.text.End]))
-		return m.tmpl.chunk(&f)
+	if string(name) != "error" && (m.tmpl.sink != sinkTool || m.tmpl.version == m.toolVersion()) {
+		if fragment := m.tmpl.match(data); fragment != "" {
+			m.append(m.tmpl.sink, m.tmpl.call, fragment)
+			return m.tmpl.chunk()
+		}
 	}
 	return m.observe(name, data)
 }

@@ -28,7 +28,7 @@ func keepReading(b *testing.B, shape Shape, chunk string, learn bool) {
 			m.Observe(nil, data)
 		}
 		if !learn {
-			m.tmpl.n = 0
+			m.tmpl.frame.Forget()
 		}
 		m.Observe(nil, data)
 	}

@@ -108,9 +108,13 @@ func runScript(s *sluice, command []string, env ...string) *client {
 
 func startScript(s *sluice, command []string, env ...string) *client {
 	s.tb.Helper()
-	c := &client{tb: s.tb, cmd: exec.Command(command[0], command[1:]...), reports: make(chan []byte, 1), ended: make(chan struct{})}
-	c.cmd.Env = append(os.Environ(), "OPENAI_BASE_URL="+s.api+"/v1", "OPENAI_API_KEY="+clientKey, "NO_PROXY=127.0.0.1,localhost")
-	c.cmd.Env = append(c.cmd.Env, env...)
+	return startClient(s.tb, command, append([]string{"OPENAI_BASE_URL=" + s.api + "/v1", "OPENAI_API_KEY=" + clientKey}, env...)...)
+}
+
+func startClient(tb testing.TB, command []string, env ...string) *client {
+	tb.Helper()
+	c := &client{tb: tb, cmd: exec.Command(command[0], command[1:]...), reports: make(chan []byte, 1), ended: make(chan struct{})}
+	c.cmd.Env = append(append(os.Environ(), "NO_PROXY=127.0.0.1,localhost"), env...)
 	c.cmd.Stderr = &c.output
 	var err error
 	c.input, err = c.cmd.StdinPipe()

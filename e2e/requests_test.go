@@ -172,17 +172,10 @@ func TestVendorsAcceptWhatIsAsked(t *testing.T) {
 func (v *vendor) askAll(t *testing.T, s *sluice, all []asked) []sent {
 	t.Helper()
 	v.Handle(func(e *fakeprovider.Exchange) {
-		said := fakeprovider.Said{Texts: []string{"Hello."}}
-		q, _, err := readEnvelope(v.name, e.Request)
-		switch {
-		case err != nil:
-			v.voice.Refuse(e, http.StatusBadRequest, "refused by the test: "+err.Error())
-		case q.stream:
-			e.Head(http.StatusOK, "Content-Type: "+v.voice.ContentType(), "Transfer-Encoding: chunked")
-			play(e, v.voice.Fresh().Stream(said)...)
-			e.EndChunks()
-		default:
-			e.JSON(http.StatusOK, v.voice.Answer(said))
+		if q, _, err := readEnvelope(v.name, e.Request); err != nil {
+			v.refuse(e, err)
+		} else {
+			v.say(e, q.stream, fakeprovider.Said{Texts: []string{"Hello."}})
 		}
 	})
 	var made []sent

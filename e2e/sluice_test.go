@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -211,13 +212,25 @@ func (s *sluice) end() {
 	}
 }
 
-// freeAddress returns an address of 127.0.0.1 on which nothing listens.
+// nextPort is where freeAddress looks next: below the ports that systems give to
+// outgoing connections, one of which could take an address before sluice does.
+var nextPort atomic.Int32
+
+func init() { nextPort.Store(12000 + int32(os.Getpid()%4000)) }
+
+// freeAddress returns an address of 127.0.0.1 on which nothing listens. No two calls
+// return the same.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(tb, err)
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", nextPort.Add(1))
+		if ln, err := net.Listen("tcp", address); err == nil {
+			require.NoError(tb, ln.Close())
+			return address
+		}
+	}
+	require.Fail(tb, "all ports are in use")
+	return ""
 }
 
 // transcript collects what a process prints.

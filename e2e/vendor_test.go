@@ -117,27 +117,45 @@ func (v *vendor) serve(e *fakeprovider.Exchange) {
 	if err == nil {
 		said, err = v.answer(q)
 	}
-	voice := v.voice.Fresh()
 	switch {
 	case err != nil:
-		voice.Refuse(e, http.StatusBadRequest, "refused by the test: "+err.Error())
+		v.refuse(e, err)
 	case q.scenario == "busy":
-		voice.Refuse(e, http.StatusTooManyRequests, busy)
-	case !q.stream:
-		e.JSON(http.StatusOK, voice.Answer(said))
+		v.voice.Refuse(e, http.StatusTooManyRequests, busy)
 	case q.scenario == "abort":
-		e.Head(http.StatusOK, "Content-Type: "+voice.ContentType(), "Transfer-Encoding: chunked")
-		play(e, voice.Start(), voice.Text("Rain"), voice.Text(" and"))
+		v.begin(e)
 		e.Hold()
 	case q.scenario == "broken":
-		e.Head(http.StatusOK, "Content-Type: "+voice.ContentType(), "Transfer-Encoding: chunked")
-		play(e, voice.Start(), voice.Text("Rain"), voice.Text(" and"), voice.Failure(broken))
+		voice := v.begin(e)
+		play(e, voice.Failure(broken))
 		e.EndChunks()
 	default:
-		e.Head(http.StatusOK, "Content-Type: "+voice.ContentType(), "Transfer-Encoding: chunked")
-		play(e, voice.Stream(said)...)
-		e.EndChunks()
+		v.say(e, q.stream, said)
 	}
+}
+
+// refuse answers a request that is not as it should be.
+func (v *vendor) refuse(e *fakeprovider.Exchange, why error) {
+	v.voice.Refuse(e, http.StatusBadRequest, "refused by the test: "+why.Error())
+}
+
+// say answers, in a stream or whole.
+func (v *vendor) say(e *fakeprovider.Exchange, stream bool, said fakeprovider.Said) {
+	if !stream {
+		e.JSON(http.StatusOK, v.voice.Answer(said))
+		return
+	}
+	e.Head(http.StatusOK, "Content-Type: "+v.voice.ContentType(), "Transfer-Encoding: chunked")
+	play(e, v.voice.Fresh().Stream(said)...)
+	e.EndChunks()
+}
+
+// begin streams two words, and returns the voice that goes on.
+func (v *vendor) begin(e *fakeprovider.Exchange) *fakeprovider.Voice {
+	voice := v.voice.Fresh()
+	e.Head(http.StatusOK, "Content-Type: "+voice.ContentType(), "Transfer-Encoding: chunked")
+	play(e, voice.Start(), voice.Text("Rain"), voice.Text(" and"))
+	return voice
 }
 
 func play(e *fakeprovider.Exchange, pieces ...[]byte) {
@@ -186,13 +204,18 @@ func (v *vendor) callTools(q question) (fakeprovider.Said, error) {
 	if !q.tools["get_weather"].at("properties", "city").exists() {
 		return fakeprovider.Said{}, errors.New("the tool is missing")
 	}
+	return twoCalls(), nil
+}
+
+// twoCalls asks for the weather in both cities, after a thought.
+func twoCalls() fakeprovider.Said {
 	said := fakeprovider.Said{Thinking: thought, Signature: signature}
 	for i, city := range cities {
 		said.Calls = append(said.Calls, fakeprovider.ToolCall{
 			ID: fmt.Sprintf("toolu_%d", i), Name: "get_weather", Arguments: []string{`{"ci`, `ty":"` + city, `"}`},
 		})
 	}
-	return said, nil
+	return said
 }
 
 // signs tells whether the dialect signs thoughts.

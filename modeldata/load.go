@@ -117,7 +117,7 @@ func (w *written) title() string {
 
 var (
 	styles  = []string{StyleNone, StyleBudget, StyleAdaptive, StyleLevel, StyleEffort}
-	traits  = []string{TraitJSONSchema, TraitTemperatureOrTopP, TraitThoughtSignatures, TraitOpenAPISchemas, TraitNoPrefill, TraitNoForcedTools}
+	traits  = []string{TraitJSONSchema, TraitTemperatureOrTopP, TraitThoughtSignatures, TraitOpenAPISchemas, TraitNoPrefill, TraitNoForcedTools, TraitBoundThoughts}
 	efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 )
 

@@ -57,6 +57,7 @@ const (
 	TraitOpenAPISchemas    = "openapi_schemas"      // wants schemas in Gemini's OpenAPI subset
 	TraitNoPrefill         = "no_prefill"           // refuses an assistant message at the end
 	TraitNoForcedTools     = "no_forced_tools"      // refuses to be made to call a tool, or a certain one
+	TraitBoundThoughts     = "bound_thoughts"       // refuses thoughts when what was in front of them has changed
 )
 
 // Has reports whether a trait applies.

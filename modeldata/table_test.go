@@ -157,7 +157,7 @@ func TestBadFilesAreRefusedByName(t *testing.T) {
 	f(`{"models":[{"match":"b","reasoning":{"max":-1}}]}`, `entry 1 ("b"): "reasoning.max" is negative`)
 	f(`{"models":[{"match":"b","reasoning":{"min":2,"max":1}}]}`, `entry 1 ("b"): "reasoning.min" is larger than "reasoning.max"`)
 	f(`{"models":[{"match":"b","traits":["clever"]}]}`,
-		`entry 1 ("b"): "traits" has the unknown value "clever"; known are json_schema, temperature_or_top_p, thought_signatures, openapi_schemas, no_prefill, no_forced_tools`)
+		`entry 1 ("b"): "traits" has the unknown value "clever"; known are json_schema, temperature_or_top_p, thought_signatures, openapi_schemas, no_prefill, no_forced_tools, bound_thoughts`)
 
 	_, err := Load(filepath.Join(t.TempDir(), "absent.json"))
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluicehq/sluice/proxy/credential"
@@ -15,8 +17,8 @@ import (
 )
 
 const (
-	// listingTime bounds the wait for the providers' lists; who takes longer is left
-	// out.
+	// listingTime is how long providers may take for their lists; who takes longer is
+	// left out.
 	listingTime = 3 * time.Second
 	// listingAge is how long a list is taken for fresh.
 	listingAge = 5 * time.Minute
@@ -36,12 +38,19 @@ type listing struct {
 // what the providers list, as provider/model where there are several.
 func (s *Server) catalogue(c call) []translate.ModelEntry {
 	lists := make([][]string, len(s.routes.providers))
-	ctx, cancel := context.WithTimeout(context.Background(), listingTime)
+	ctx, cancel := context.WithTimeout(context.Background(), s.listingTime)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, p := range s.routes.providers {
 		head := s.listingHead(c, p) // the request context stays in this goroutine
-		wg.Go(func() { lists[i] = s.listed(ctx, p, head) })
+		wg.Go(func() {
+			defer func() {
+				if recover() != nil {
+					s.log.Error("panic while listing models", "provider", p.Name, "stack", string(debug.Stack()))
+				}
+			}()
+			lists[i] = s.listed(ctx, p, head)
+		})
 	}
 	wg.Wait()
 
@@ -72,8 +81,21 @@ func (s *Server) listingHead(c call, p *provider) []byte {
 	}
 	return requestHead{
 		client: &c.rc.Request.Header, to: p, method: fasthttp.MethodGet, id: c.id, path: path,
-		passCredential: s.keys.open() && p.passesCredential(), foreign: true,
+		passCredential: s.listsForClient(p), foreign: true,
 	}.append(nil)
+}
+
+// listsForClient tells whether a provider's list is asked for with the client's own
+// credential. Where several providers would get it, it is for one of them, and nothing
+// tells for which.
+func (s *Server) listsForClient(p *provider) bool {
+	passing := 0
+	for _, one := range s.routes.providers {
+		if one.passesCredential() {
+			passing++
+		}
+	}
+	return s.keys.open() && p.passesCredential() && passing == 1
 }
 
 // listed is the list of a provider, fresh or not long ago; empty if it cannot be had.
@@ -81,7 +103,7 @@ func (s *Server) listed(ctx context.Context, p *provider, head []byte) []string 
 	if head == nil {
 		return nil
 	}
-	if p.passesCredential() { // what is listed may depend on the client's own key
+	if s.listsForClient(p) { // what is listed may depend on the client's own key
 		names, _ := p.fetchModels(ctx, head)
 		return names
 	}
@@ -131,6 +153,9 @@ func (p *provider) fetchModels(ctx context.Context, head []byte) ([]string, erro
 		case len(body) > maxListing || h.Status != fasthttp.StatusOK:
 			return nil, errNoListing
 		case errors.Is(err, io.EOF):
+			if !gjson.ValidBytes(body) {
+				return nil, errNoListing
+			}
 			if p.dialect != nil {
 				return p.dialect.ModelNames(body), nil
 			}

@@ -31,7 +31,7 @@ func (x *exchange) writeEnding(e ending) {
 		return
 	}
 	err := x.endingError(e)
-	_ = x.client.answer(err.Status, x.id, errorFields(err), err.AppendJSON(nil))
+	_ = x.client.answer(err.Status, x.id, x.appendWarnings(errorFields(err)), err.AppendJSON(nil))
 }
 
 // speaksSSE tells whether the client has, or can still be given, an event stream.

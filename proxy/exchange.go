@@ -220,7 +220,9 @@ func (x *exchange) connect() bool {
 	var err error
 	if x.head, err = x.target.provider.authorize(ctx, x.head, credential.Request{Method: x.method, Body: x.body}); err != nil {
 		x.valve.unbind()
-		x.srv.log.Warn("no credential for a provider", "provider", x.target.provider.Name, "id", x.id, "error", err)
+		if _, over := x.valve.ended(); !over { // else nobody waits for it any more
+			x.srv.log.Warn("no credential for a provider", "provider", x.target.provider.Name, "id", x.id, "error", err)
+		}
 		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamCredentials)
 		return false
 	}

@@ -186,7 +186,9 @@ func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *t
 	x.meter.Reset(x.shape)
 
 	body := c.rc.Request.SwapBody(nil)
-	if x.passthrough() && !jsonRequest(c.rc) {
+	// Some SDKs declare JSON where there is no body.
+	bodiless := len(body) == 0 && !c.rc.IsPost()
+	if x.passthrough() && (bodiless || !jsonRequest(c.rc)) {
 		x.body = body
 		return x, s.toFallback(x)
 	}
@@ -205,7 +207,7 @@ func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *t
 	}
 	x.request, x.asked, x.target, x.prompt = request, request.Model, to, body
 	if to.provider.dialect != nil {
-		return x, s.translateRequest(x, body)
+		return x, s.translateRequest(c, x, body)
 	}
 	x.body = request.Prepare(nil, body, to.model, to.provider.ask())
 	return x, nil

@@ -138,10 +138,12 @@ func keepResponseHeader(name string) bool {
 
 // upstreamRequestID is the provider's name for the call, if it gave one.
 func upstreamRequestID(h *upstream.Head) string {
-	if id := h.Get("x-request-id"); id != "" {
-		return id
+	for _, name := range [...]string{"x-request-id", "request-id", "x-amzn-requestid"} {
+		if id := h.Get(name); id != "" {
+			return id
+		}
 	}
-	return h.Get("request-id")
+	return ""
 }
 
 // appendKept appends the fields of h that the client gets to see, but for those

@@ -80,7 +80,7 @@ func openProviders(life context.Context, cfg *config.Config, simulator string, w
 			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
 		}
 		one := &provider{Provider: p, pool: pool, dialect: dialects[p.Dialect]}
-		if one.quirks, err = translate.ParseQuirks(requestQuirks(p)); err != nil {
+		if one.quirks, err = requestQuirks(p); err != nil {
 			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
 		}
 		if one.auth, err = newAuth(life, p); err != nil {
@@ -91,9 +91,22 @@ func openProviders(life context.Context, cfg *config.Config, simulator string, w
 	return out, nil
 }
 
-// requestQuirks are the quirks of a provider that concern its requests.
-func requestQuirks(p config.Provider) []string {
-	return slices.DeleteFunc(slices.Clone(p.Quirks), func(q string) bool { return q == config.QuirkThinkTags })
+// requestQuirks are the quirks of a provider that concern its requests: the configured
+// ones, and what its address tells.
+func requestQuirks(p config.Provider) (translate.Quirks, error) {
+	names := slices.DeleteFunc(slices.Clone(p.Quirks), func(q string) bool { return q == config.QuirkThinkTags })
+	quirks, err := translate.ParseQuirks(names)
+	host := ""
+	if u, err := url.Parse(p.Endpoint()); err == nil {
+		host = u.Hostname()
+	}
+	if !strings.HasSuffix(host, ".googleapis.com") { // which wants extra_content back
+		quirks |= translate.DropExtras
+	}
+	if p.Dialect == config.DialectAzure || host == "api.openai.com" { // which have no reasoning_content
+		quirks |= translate.DropReasoning
+	}
+	return quirks, err
 }
 
 // newAuth is how sluice proves to the provider who is calling; nil where something else
@@ -132,19 +145,25 @@ func (p *provider) replaces(name string) bool {
 	return false
 }
 
-// relayPath is the path and query of a request that is relayed, below the base URL.
-// Azure's versioned form names the deployment in the path.
+// deployed are the endpoints that Azure's versioned form has below a deployment.
+var deployed = map[string]bool{
+	"chat/completions": true, "completions": true, "embeddings": true,
+	"audio/speech": true, "audio/transcriptions": true, "audio/translations": true,
+	"images/generations": true, "images/edits": true,
+}
+
+// relayPath is the path and query of a request that is relayed, below the base URL. In
+// Azure's versioned form the configured version replaces one that the client names.
 func (p *provider) relayPath(endpoint, model, query string) string {
 	if p.Dialect != config.DialectAzure || p.APIVersion == "" {
 		return "/" + endpoint + query
 	}
-	version := "api-version=" + url.QueryEscape(p.APIVersion)
-	if query == "" {
-		query = "?" + version
-	} else {
-		query += "&" + version
-	}
-	if model == "" {
+	parts := slices.DeleteFunc(strings.Split(strings.TrimPrefix(query, "?"), "&"), func(part string) bool {
+		name, _, _ := strings.Cut(part, "=")
+		return part == "" || strings.EqualFold(name, "api-version")
+	})
+	query = "?" + strings.Join(append(parts, "api-version="+url.QueryEscape(p.APIVersion)), "&")
+	if model == "" || !deployed[endpoint] {
 		return "/" + endpoint + query
 	}
 	return "/deployments/" + url.PathEscape(model) + "/" + endpoint + query

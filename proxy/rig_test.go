@@ -52,7 +52,7 @@ func newRig(tb testing.TB, changes ...func(*config.Config)) *rig {
 	}
 	r := &rig{TB: tb, up: up, cfg: cfg, ledger: accounting.NewMemory(10_000), logs: &lockedBuffer{}}
 	var err error
-	r.srv, err = New(cfg, Options{Logger: slog.New(slog.NewJSONHandler(r.logs, nil)), Ledger: r.ledger})
+	r.srv, err = New(cfg, Options{Logger: slog.New(slog.NewJSONHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), Ledger: r.ledger})
 	require.NoError(tb, err)
 	ln, err := downstream.Listen(cfg.Listen)
 	require.NoError(tb, err)

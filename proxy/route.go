@@ -63,21 +63,24 @@ func newRoutes(cfg *config.Config, providers []*provider) *routes {
 
 // find returns the target for a public model name: a configured model by its
 // weights, else "provider/model", else, when no models are configured, the first
-// provider with the name as it is.
+// provider with the name as it is. Some dialects have the name in the path of a request,
+// where a step of a path would lead elsewhere.
 func (r *routes) find(name string) (target, bool) {
 	if m, ok := r.models[name]; ok {
 		return m.pick(), true
 	}
 	if prefix, rest, ok := strings.Cut(name, "/"); ok && rest != "" {
 		if p := r.byName[prefix]; p != nil {
-			return target{provider: p, model: rest}, true
+			return target{provider: p, model: rest}, !isStep(rest)
 		}
 	}
 	if len(r.models) == 0 {
-		return target{provider: r.providers[0], model: name}, true
+		return target{provider: r.providers[0], model: name}, !isStep(name)
 	}
 	return target{}, false
 }
+
+func isStep(name string) bool { return name == "." || name == ".." }
 
 // fallback is the target of requests that name no model.
 func (r *routes) fallback() target { return target{provider: r.providers[0]} }

@@ -46,6 +46,7 @@ type Server struct {
 	watcher     *watch.Watcher // of all connections; nil where there is none
 	started     time.Time
 	draining    atomic.Bool
+	listingTime time.Duration   // bounds the wait for the providers' lists of models
 	life        context.Context // of what goes on beside the exchanges
 	end         context.CancelFunc
 	// onPhase is called by the goroutine of an exchange that enters a phase. It is
@@ -70,6 +71,7 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: o.Logger, publicNames: cfg.ResponseModel == config.ResponseModelPublic,
 		running: newRegistry(), ledger: o.Ledger, started: time.Now(),
+		listingTime: listingTime,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	var err error

@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
+	"time"
 
+	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluicehq/sluice/accounting"
@@ -68,7 +71,7 @@ func (x *exchange) foreignWhole(body bodyReader) (all []byte, ok bool) {
 		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
 	case err != nil:
 		x.failUpstream(err)
-	case len(bytes.TrimSpace(all)) == 0:
+	case len(bytes.TrimSpace(all)) == 0, x.endsWithConnection() && !gjson.ValidBytes(all):
 		x.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
 	default:
 		x.enter(accounting.PhaseTail)
@@ -93,7 +96,7 @@ func (x *exchange) translateWhole(body bodyReader) {
 	answer := w.Append(nil)
 	x.meter.ObserveBody(answer)
 	x.meter.StateUsage(usage, raw, true)
-	x.noteToken()
+	x.firstAt = time.Since(x.start)
 	x.live.chunks.Store(1)
 	if !x.valve.settle(ending{outcome: accounting.OutcomeCompleted}) {
 		return
@@ -118,9 +121,13 @@ func (x *exchange) answered(progress translate.Progress, failure *translate.Erro
 
 // refuseWith ends the exchange with an error of the provider's and tells the client.
 func (x *exchange) refuseWith(e *translate.Error) {
+	e = e.InOpenAIsWords()
 	x.meter.ObserveBody(e.AppendJSON(nil))
 	if !x.valve.settle(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()}) {
 		return
+	}
+	if x.answer.Get("Retry-After") != "" { // which the client gets as it came
+		e.RetryAfter = 0
 	}
 	_ = x.respond(e.Status, append(x.foreignFields(), errorFields(e)...), e.AppendJSON(nil))
 }
@@ -180,7 +187,10 @@ func (x *exchange) translateWholeToStream(body bodyReader) {
 	}
 	// Whether it is an answer at all decides about the head of the response.
 	probe := translate.NewAnswerWriter(x.ownHead(), x.writerOptions())
-	if !x.answered(x.foreign.dialect.Answer(&x.foreign.context, probe, all), probe.Failure()) || !x.openForeignStream() {
+	progress := x.foreign.dialect.Answer(&x.foreign.context, probe, all)
+	usage, raw := probe.Counted()
+	x.meter.StateUsage(usage, raw, true)
+	if !x.answered(progress, probe.Failure()) || !x.openForeignStream() {
 		return
 	}
 	work := takeBatch()
@@ -233,22 +243,41 @@ func (x *exchange) translateEvents(last bool) {
 	t.writer.Lend(work.out)
 	progress := translate.More
 	var ev sse.Event
-	for progress == translate.More && (t.split.Next(&ev) || last && t.split.Flush(&ev)) {
-		switch {
-		case ev.Overflow:
-			progress = translate.Malformed
-		case ev.Data != nil:
-			progress = t.decoder.Event(t.writer, ev.Name, ev.Data)
-		}
+	for progress == translate.More && t.split.Next(&ev) {
+		progress = t.decode(&ev)
 	}
 	if progress == translate.More && t.split.Err() != nil {
 		progress = translate.Malformed
 	}
 	if last && progress == translate.More {
-		progress = t.decoder.End(t.writer)
+		progress = t.decodeLast()
 	}
 	x.dealWith(work, progress)
 }
+
+func (t *translation) decode(ev *sse.Event) translate.Progress {
+	switch {
+	case ev.Overflow:
+		return translate.Malformed
+	case ev.Data == nil:
+		return translate.More
+	}
+	return t.decoder.Event(t.writer, ev.Name, ev.Data)
+}
+
+// decodeLast deals with the end of the body and what is left in front of it: an event
+// that only lacks its end counts, and of one that was cut there is nothing to be read.
+func (t *translation) decodeLast() translate.Progress {
+	var ev sse.Event
+	if t.split.Flush(&ev) {
+		if p := t.decode(&ev); p == translate.Complete || p == translate.Failed {
+			return p
+		}
+	}
+	return t.decoder.End(t.writer)
+}
+
+var eventEnd = []byte("\n\n")
 
 // dealWith forwards and counts what the writer has written into the memory of work, and
 // ends the exchange if progress says so. Usage comes first: what has arrived is never
@@ -275,7 +304,9 @@ func (x *exchange) dealWith(work *batch, progress translate.Progress) {
 	switch progress {
 	case translate.Complete:
 		x.enter(accounting.PhaseTail)
-		x.finishStream(t.writer.AppendTail(nil))
+		tail := t.writer.AppendTail(nil)
+		x.live.chunks.Add(int64(bytes.Count(tail, eventEnd)) - 1) // the last counts as the stream finishes
+		x.finishStream(tail)
 	case translate.Failed:
 		x.failTranslated(t.writer.Failure())
 	case translate.Malformed:
@@ -291,36 +322,27 @@ func (x *exchange) failTranslated(e *translate.Error) {
 	if e == nil {
 		e = translate.NewError(translate.CodeUpstreamBadResponse)
 	}
-	event := translate.AppendErrorEvent(nil, e, false)
+	event := translate.AppendErrorEvent(nil, e.InOpenAIsWords(), false)
 	x.observe(nil, bytes.TrimSpace(bytes.TrimPrefix(event, []byte("data:"))))
 	_ = x.forwardCopy(event)
 	x.relay.failed, x.relay.ended = true, true
 	x.shut(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()})
 }
 
-// translateEnd deals with the end of the body.
+// translateEnd deals with the end of the body. Whether the answer is whole is said by its
+// content, not by how the body ended; in some dialects nothing is said before that.
 func (x *exchange) translateEnd(err error) {
-	if _, over := x.valve.ended(); over {
-		x.relay.ended = true
-		return
-	}
-	cut := errors.Is(err, io.ErrUnexpectedEOF)
-	if errors.Is(err, io.EOF) { // in some dialects nothing else tells that an answer is whole
+	if _, over := x.valve.ended(); !over {
 		x.translateEvents(true)
 	}
-	switch {
-	case x.relay.ended:
-	case cut || errors.Is(err, io.EOF):
-		x.relay.ended = true
-		x.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
-	default:
+	if !x.relay.ended {
 		x.relay.ended = true
 		x.failUpstream(err)
 	}
 }
 
 // translateRequest writes the provider's request for a chat request.
-func (s *Server) translateRequest(x *exchange, body []byte) *translate.Error {
+func (s *Server) translateRequest(c call, x *exchange, body []byte) *translate.Error {
 	if x.endpoint != translate.ChatCompletions {
 		return translate.NewError(translate.CodeUnsupportedEndpoint)
 	}
@@ -333,11 +355,21 @@ func (s *Server) translateRequest(x *exchange, body []byte) *translate.Error {
 		Model: x.target.model, Known: s.known.Find(to.Dialect, x.target.model),
 		Platform: to.place(),
 		Stream:   x.request.Stream, N: chat.N,
-		Carried: s.carried.For(x.owner + "\x00" + to.Name),
+		Carried: s.carried.For(s.memoryOwner(c) + "\x00" + to.Name),
 	}}
 	if x.body, err = to.dialect.Request(&t.context, chat); err != nil {
 		return err
 	}
 	x.foreign = t
 	return nil
+}
+
+// memoryOwner tells whose thoughts are remembered for a request: those of the owner of
+// its key. Where no keys are issued, clients are told apart by what they send as theirs.
+func (s *Server) memoryOwner(c call) string {
+	if !s.keys.open() {
+		return c.caller.alias
+	}
+	sum := sha256.Sum256(clientKey(&c.rc.Request.Header))
+	return string(sum[:])
 }

@@ -39,6 +39,8 @@ type Chat struct {
 	// stray is where there are members that OpenAI does not have, below the top level:
 	// the first place of each name, of at most maxStray.
 	stray []string
+	// repeated is where a result was left out because its call has another one.
+	repeated string
 }
 
 // Member is a named value.

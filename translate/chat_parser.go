@@ -168,9 +168,9 @@ func (p *chatParser) finish() (*Chat, *Error) {
 	c.MaxTokens = max(c.MaxTokens, 0) // some clients write "no bound" as -1
 	c.Tools = append(c.Tools, p.functions...)
 	if !p.seen["messages"] || len(c.Messages) == 0 {
-		e := InvalidType("messages", "a list of at least one message")
-		return nil, e
+		return nil, InvalidType("messages", "a list of at least one message")
 	}
+	c.tellApart()
 	return c, nil
 }
 

@@ -86,7 +86,7 @@ var codes = map[string]struct {
 	CodeUpstreamClosed:         {502, "The provider closed the connection before answering.", true},
 	CodeUpstreamReset:          {502, "The provider reset the connection.", true},
 	CodeUpstreamTruncated:      {502, "The provider's answer ended before it was complete.", true},
-	CodeUpstreamBadResponse:    {502, "The provider's answer is not valid HTTP.", true},
+	CodeUpstreamBadResponse:    {502, "The provider's answer cannot be read.", true},
 	CodeUpstreamBadContentType: {502, "The provider's answer has an unexpected content type.", true},
 	CodeUpstreamBadEncoding:    {502, "The provider's answer has an encoding that cannot be read.", true},
 	CodeUpstreamRedirect:       {502, "The provider answered with a redirect, which is not followed.", false},

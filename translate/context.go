@@ -21,6 +21,9 @@ type Context struct {
 	// AnswerTool is the name of the tool that Request made up so that the model answers
 	// in a form; its arguments are the answer. Empty for none.
 	AnswerTool string
+	// Prefix is a digest of the conversation that Request wrote, for thoughts that are
+	// bound to it. Empty for none.
+	Prefix string
 	// ThinkTags says that the model's reasoning stands in its text between <think>
 	// tags, and is to be taken out.
 	ThinkTags bool

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 )
@@ -28,6 +29,21 @@ func (e *Error) Error() string {
 		text += " (" + e.Param + ")"
 	}
 	return text
+}
+
+// InOpenAIsWords gives an error that a provider of another dialect reported the code that
+// OpenAI has for it, where clients choose what to do by the code: the provider has none,
+// or a word of its own.
+func (e *Error) InOpenAIsWords() *Error {
+	switch {
+	case e.Status == http.StatusTooManyRequests && e.Code != "insufficient_quota":
+		e.Code = "rate_limit_exceeded"
+	case e.Status == http.StatusUnauthorized && e.Code == "":
+		e.Code = CodeInvalidAPIKey
+	case e.Status == http.StatusServiceUnavailable && e.Code == "":
+		e.Code = "overloaded"
+	}
+	return e
 }
 
 // AppendJSON appends {"error":{"message","type","param","code"}}, valid JSON on one

@@ -172,3 +172,21 @@ func TestQuotedStringsReadBackTheSame(t *testing.T) {
 		f("a" + string([]byte{byte(c)}) + "b")
 	}
 }
+
+// Clients choose by the code whether to try again.
+func TestErrorsOfOtherDialectsGetOpenAIsCodes(t *testing.T) {
+	for _, c := range []struct {
+		status     int
+		code, want string
+	}{
+		{429, "", "rate_limit_exceeded"},
+		{429, "RESOURCE_EXHAUSTED", "rate_limit_exceeded"},
+		{429, "insufficient_quota", "insufficient_quota"},
+		{401, "", "invalid_api_key"},
+		{503, "", "overloaded"},
+		{503, "busy", "busy"},
+		{400, "", ""},
+	} {
+		require.Equal(t, c.want, (&Error{Status: c.status, Code: c.code}).InOpenAIsWords().Code)
+	}
+}

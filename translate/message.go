@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,8 +41,10 @@ func NewAnswerWriter(h Head, o WriterOptions) *AnswerWriter {
 	return &AnswerWriter{o: o, is: identity{Head: h}}
 }
 
-// Append appends the chat.completion. A choice without a finish reason has null there.
+// Append appends the chat.completion, its choices in the order of their indices. A choice
+// without a finish reason has null there.
 func (w *AnswerWriter) Append(dst []byte) []byte {
+	slices.SortFunc(w.choices, func(a, b *answerChoice) int { return a.index - b.index })
 	h := w.is.shown(w.o.Model)
 	dst = append(dst, `{"id":`...)
 	dst = AppendQuoted(dst, h.ID)

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,9 +24,13 @@ const (
 	OnlyMaxCompletionTokens
 	// DropReasoning means that an assistant message that brings its reasoning back is refused.
 	DropReasoning
+	// DropExtras means that what sluice attached to an earlier answer for its provider is
+	// no business of this one: extra_content, in messages and their tool calls.
+	DropExtras
 )
 
-// QuirkNames are the names of the quirks, in the order of their constants.
+// QuirkNames are the names of the quirks that can be configured, in the order of their
+// constants.
 var QuirkNames = []string{
 	"short_call_ids", "no_developer_role", "max_tokens", "max_completion_tokens", "drop_reasoning",
 }
@@ -62,7 +67,10 @@ func (r *Request) appendQuirks(edits []edit, body []byte, q Quirks) []edit {
 	case q.has(OnlyMaxCompletionTokens):
 		edits = appendRename(edits, root, "max_tokens", "max_completion_tokens")
 	}
-	if !q.has(ShortCallIDs | NoDeveloperRole | DropReasoning) {
+	if !bytes.Contains(body, []byte(extraContent)) { // as in nearly all requests
+		q &^= DropExtras
+	}
+	if !q.has(ShortCallIDs | NoDeveloperRole | DropReasoning | DropExtras) {
 		return edits
 	}
 	for name, messages := range root.Members {
@@ -114,16 +122,26 @@ func appendMessageQuirks(edits []edit, message jsonview.Value, q Quirks) []edit 
 						edits = appendShortID(edits, id, q)
 					}
 				}
+				if q.has(DropExtras) {
+					edits = appendRemoval(edits, call, func(name string) bool { return name == extraContent })
+				}
 			}
 		}
 	}
-	if q.has(DropReasoning) && assistant {
-		edits = appendRemoval(edits, message, func(name string) bool {
-			return name == "reasoning_content" || name == "reasoning" || name == "reasoning_details"
-		})
+	if !q.has(DropReasoning|DropExtras) || !assistant {
+		return edits
 	}
-	return edits
+	return appendRemoval(edits, message, func(name string) bool {
+		switch name {
+		case "reasoning_content", "reasoning", "reasoning_details":
+			return q.has(DropReasoning)
+		}
+		return name == extraContent && q.has(DropExtras)
+	})
 }
+
+// extraContent is the member in which Sink.Carry attaches data to an answer.
+const extraContent = "extra_content"
 
 // shortID is the length of a call's id at Mistral.
 const shortID = 9

@@ -93,12 +93,36 @@ func quirked(body map[string]any, q Quirks) {
 				delete(message, name)
 			}
 		}
+		if q&DropExtras == 0 {
+			continue
+		}
+		if message["role"] == "assistant" {
+			delete(message, "extra_content")
+		}
+		calls, _ := message["tool_calls"].([]any)
+		for _, c := range calls {
+			if call, ok := c.(map[string]any); ok {
+				delete(call, "extra_content")
+			}
+		}
 	}
+}
+
+// What an earlier answer carried for its provider does not reach another.
+func TestExtrasOfAnotherProviderAreTakenOut(t *testing.T) {
+	const body = `{"model":"m","messages":[{"role":"assistant","extra_content":{"anthropic":{}},"content":null,` +
+		`"tool_calls":[{"id":"a","extra_content":{"google":{}}},{"extra_content":1}]},{"role":"user","content":"extra_content"}]}`
+	r, failed := ParseRequest(ChatCompletions, []byte(body))
+	require.Nil(t, failed)
+	got := string(r.Prepare(nil, []byte(body), "", Ask{Quirks: DropExtras}))
+	require.Equal(t, `{"model":"m","messages":[{"role":"assistant","content":null,`+
+		`"tool_calls":[{"id":"a"},{}]},{"role":"user","content":"extra_content"}]}`, got)
 }
 
 func FuzzQuirks(f *testing.F) {
 	f.Add([]byte(`{"model":"m","max_tokens":1,"max_completion_tokens":2,"messages":[{"role":"developer"},{"role":"assistant","reasoning":"x"}]}`), byte(30))
 	f.Add([]byte(` { "messages" : [ { "reasoning" : 1 , "role" : "assistant" , "reasoning_content" : null } , 5 ] , "model" : "m" , "max_tokens" : null } `), byte(26))
+	f.Add([]byte(`{"model":"m","messages":[{"role":"assistant","extra_content":{},"tool_calls":[{"extra_content":1}]}]}`), byte(32))
 	f.Add([]byte(`{"model":"m","stream":true,"max_tokens":1,"max_completion_tokens":2}`), byte(8))
 	f.Fuzz(func(t *testing.T, body []byte, quirks byte) {
 		r, failed := ParseRequest(ChatCompletions, body)
@@ -107,7 +131,7 @@ func FuzzQuirks(f *testing.F) {
 		}
 		q := Quirks(quirks) &^ ShortCallIDs
 		before := string(body)
-		out := r.Prepare(nil, body, "", Ask{IncludeUsage: quirks > 31, Quirks: q})
+		out := r.Prepare(nil, body, "", Ask{IncludeUsage: quirks > 63, Quirks: q})
 		require.Equal(t, before, string(body))
 
 		want, got := numbersKept(t, body), numbersKept(t, out)
@@ -118,7 +142,7 @@ func FuzzQuirks(f *testing.F) {
 
 		again, failed := ParseRequest(ChatCompletions, out)
 		require.Nil(t, failed)
-		require.Equal(t, string(out), string(again.Prepare(nil, out, "", Ask{IncludeUsage: quirks > 31, Quirks: q})))
+		require.Equal(t, string(out), string(again.Prepare(nil, out, "", Ask{IncludeUsage: quirks > 63, Quirks: q})))
 	})
 }
 

@@ -32,8 +32,8 @@ var ChatMembers = []string{
 }
 
 // Apply goes through the members that the client sent: it refuses the first that must
-// be refused and warns of those that are dropped, and of members below the top level
-// that OpenAI does not have. Request calls it first.
+// be refused and warns of those that are dropped, of members below the top level that
+// OpenAI does not have, and of results that repeat. Request calls it first.
 func (r Rules) Apply(c *Context, chat *Chat) *Error {
 	for _, name := range chat.present {
 		switch r[name] {
@@ -46,6 +46,9 @@ func (r Rules) Apply(c *Context, chat *Chat) *Error {
 	}
 	for _, path := range chat.stray {
 		c.Warn("'" + plainPath(path) + "' was dropped: it is unknown.")
+	}
+	if chat.repeated != "" {
+		c.Warn("'" + chat.repeated + "' was dropped: its call has another result.")
 	}
 	return nil
 }

@@ -138,6 +138,9 @@ func (Discard) Head(string, string, int64) {}
 // Open implements translate.Sink.
 func (Discard) Open(int) {}
 
+// Usage implements translate.Sink.
+func (Discard) Usage(tokens.Usage, string) {}
+
 // BenchmarkEvent measures one event after a first one.
 func BenchmarkEvent(b *testing.B, d translate.Dialect, first, event string) {
 	b.Helper()

@@ -3,8 +3,10 @@ package dialecttest
 import (
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,24 +26,26 @@ func Update() bool { return *update }
 // Golden runs a dialect over the files of its testdata folder. Each file begins with the
 // rule it shows, followed by sections under lines "-- name --":
 //
-//	request/*.txtar  request, known (optional)  ->  provider or error, warnings
-//	stream/*.txtar   stream                     ->  sink
-//	answer/*.txtar   answer                     ->  sink
-//	error/*.txtar    status, type, body         ->  error
+//	request/*.txtar  request             ->  provider or error, warnings
+//	stream/*.txtar   stream              ->  sink
+//	answer/*.txtar   answer              ->  sink
+//	error/*.txtar    status, type, body  ->  error
 //
-// With -update the sections to the right of the arrow are written anew.
+// What is known of the model may stand in a section known, the platform in platform, and
+// what the memory has in carried, an object; where that is there, what an answer has added
+// to it is compared with a section kept. With -update the sections to the right of the
+// arrow are written anew.
 func Golden(t *testing.T, d translate.Dialect, f translate.Framing) {
 	t.Helper()
 	each(t, "request", func(t *testing.T, g *file) { goldenRequest(t, d, g) })
-	each(t, "stream", func(_ *testing.T, g *file) {
-		r := &Recorder{}
-		progress := Stream(d, r, f, []byte(g.get("stream")+"\n\n"), len(g.get("stream"))+2)
-		g.expect("sink", strings.Join(append(r.Lines, "progress "+word(progress)), "\n"))
+	each(t, "stream", func(t *testing.T, g *file) {
+		r, c := &Recorder{}, g.context(t, nil)
+		body := []byte(g.get("stream") + "\n\n")
+		g.expectAnswer(r, c, feed(d.Decoder(c), r, f, body, len(body)))
 	})
-	each(t, "answer", func(_ *testing.T, g *file) {
-		r := &Recorder{}
-		progress := d.Answer(&translate.Context{}, r, []byte(g.get("answer")))
-		g.expect("sink", strings.Join(append(r.Lines, "progress "+word(progress)), "\n"))
+	each(t, "answer", func(t *testing.T, g *file) {
+		r, c := &Recorder{}, g.context(t, nil)
+		g.expectAnswer(r, c, d.Answer(c, r, []byte(g.get("answer"))))
 	})
 	each(t, "error", func(t *testing.T, g *file) {
 		status, err := strconv.Atoi(g.get("status"))
@@ -54,10 +58,7 @@ func goldenRequest(t *testing.T, d translate.Dialect, g *file) {
 	t.Helper()
 	chat, failed := translate.ParseChat([]byte(g.get("request")))
 	require.Nil(t, failed, "the request itself must be valid")
-	c := &translate.Context{Model: chat.Model, Stream: chat.Stream, N: chat.N}
-	if known := g.get("known"); known != "" {
-		require.NoError(t, json.Unmarshal([]byte(known), &c.Known))
-	}
+	c := g.context(t, chat)
 	out, failed := d.Request(c, chat)
 	if failed != nil {
 		require.Nil(t, out)
@@ -72,7 +73,10 @@ func goldenRequest(t *testing.T, d translate.Dialect, g *file) {
 // Stream feeds a body in pieces of the given size to a new decoder, and returns what
 // came of it at the end.
 func Stream(d translate.Dialect, to translate.Sink, f translate.Framing, body []byte, size int) translate.Progress {
-	decoder := d.Decoder(&translate.Context{Stream: true})
+	return feed(d.Decoder(&translate.Context{Stream: true}), to, f, body, size)
+}
+
+func feed(decoder translate.Decoder, to translate.Sink, f translate.Framing, body []byte, size int) translate.Progress {
 	split := framing.New(f, 0)
 	var ev sse.Event
 	event := func() translate.Progress {
@@ -98,6 +102,44 @@ func Stream(d translate.Dialect, to translate.Sink, f translate.Framing, body []
 	}
 	return decoder.End(to)
 }
+
+// context is that of the exchange that a golden file is about; chat is nil for an answer.
+func (g *file) context(t *testing.T, chat *translate.Chat) *translate.Context {
+	t.Helper()
+	c := &translate.Context{Platform: translate.Platform{Platform: g.get("platform")}}
+	if chat != nil {
+		c.Model, c.Stream, c.N = chat.Model, chat.Stream, chat.N
+	}
+	if known := g.get("known"); known != "" {
+		d := json.NewDecoder(strings.NewReader(known))
+		d.DisallowUnknownFields()
+		require.NoError(t, d.Decode(&c.Known))
+	}
+	if carried := g.get("carried"); carried != "" {
+		kept := memory{}
+		require.NoError(t, json.Unmarshal([]byte(carried), &kept))
+		c.Carried = kept
+	}
+	return c
+}
+
+// expectAnswer compares what has come of an answer.
+func (g *file) expectAnswer(r *Recorder, c *translate.Context, progress translate.Progress) {
+	g.t.Helper()
+	g.expect("sink", strings.Join(append(r.Lines, "progress "+word(progress)), "\n"))
+	var lines []string
+	kept, _ := c.Carried.(memory)
+	for _, id := range slices.Sorted(maps.Keys(kept)) {
+		lines = append(lines, id+" "+kept[id])
+	}
+	g.expect("kept", strings.Join(lines, "\n"))
+}
+
+// memory is a Carried that is just a map.
+type memory map[string]string
+
+func (m memory) Keep(callID, raw string)   { m[callID] = strings.Clone(raw) }
+func (m memory) Find(callID string) string { return m[callID] }
 
 func word(p translate.Progress) string {
 	return [...]string{"more", "complete", "failed", "malformed"}[p]

@@ -22,6 +22,8 @@ type Recorder struct {
 	Counts            tokens.Usage
 	RawUsage          string
 	Failure           *translate.Error
+
+	numbers map[int][]int // for each choice, where its calls are in Calls
 }
 
 // Call is a tool call with all of its arguments, decoded.
@@ -29,6 +31,14 @@ type Call struct{ ID, Name, Arguments string }
 
 func (r *Recorder) note(format string, values ...any) {
 	r.Lines = append(r.Lines, fmt.Sprintf(format, values...))
+}
+
+// noteOf notes what is said of a choice, which is named unless it is the first.
+func (r *Recorder) noteOf(choice int, format string, values ...any) {
+	if choice != 0 {
+		format = fmt.Sprintf("choice %d: ", choice) + format
+	}
+	r.note(format, values...)
 }
 
 // Head implements translate.Sink.
@@ -48,65 +58,80 @@ func (r *Recorder) Served(model string) { r.note("served %q", model) }
 // Open implements translate.Sink.
 func (r *Recorder) Open(choice int) { r.note("open %d", choice) }
 
-func (r *Recorder) text(to *string, kind, escaped string) {
-	r.note(`%s "%s"`, kind, escaped)
+func (r *Recorder) text(choice int, to *string, kind, escaped string) {
+	r.noteOf(choice, `%s "%s"`, kind, escaped)
 	*to += Decoded(escaped)
 }
 
 // Text implements translate.Sink.
-func (r *Recorder) Text(_ int, escaped string) { r.text(&r.Content, "text", escaped) }
+func (r *Recorder) Text(choice int, escaped string) { r.text(choice, &r.Content, "text", escaped) }
 
 // Reasoning implements translate.Sink.
-func (r *Recorder) Reasoning(_ int, escaped string) { r.text(&r.Thoughts, "reasoning", escaped) }
+func (r *Recorder) Reasoning(choice int, escaped string) {
+	r.text(choice, &r.Thoughts, "reasoning", escaped)
+}
 
 // Refusal implements translate.Sink.
-func (r *Recorder) Refusal(_ int, escaped string) { r.note(`refusal "%s"`, escaped) }
+func (r *Recorder) Refusal(choice int, escaped string) { r.noteOf(choice, `refusal "%s"`, escaped) }
 
 // Image implements translate.Sink.
-func (r *Recorder) Image(_ int, escapedURL string) { r.note("image %s", escapedURL) }
+func (r *Recorder) Image(choice int, escapedURL string) { r.noteOf(choice, "image %s", escapedURL) }
 
 // Logprobs implements translate.Sink.
-func (r *Recorder) Logprobs(_ int, raw string) { r.note("logprobs %s", raw) }
+func (r *Recorder) Logprobs(choice int, raw string) { r.noteOf(choice, "logprobs %s", raw) }
 
 // Call implements translate.Sink.
-func (r *Recorder) Call(_ int, call translate.Call) int {
-	n := len(r.Calls)
-	r.note("call %d id=%q name=%q", n, call.ID, call.Name)
+func (r *Recorder) Call(choice int, call translate.Call) int {
+	if r.numbers == nil {
+		r.numbers = map[int][]int{}
+	}
+	n := len(r.numbers[choice])
+	r.numbers[choice] = append(r.numbers[choice], len(r.Calls))
+	r.noteOf(choice, "call %d id=%q name=%q", n, call.ID, call.Name)
 	if call.Carry != "" {
-		r.note("call %d carries %s %s", n, call.Vendor, call.Carry)
+		r.noteOf(choice, "call %d carries %s %s", n, call.Vendor, call.Carry)
 	}
 	r.Calls = append(r.Calls, Call{ID: strings.Clone(call.ID), Name: strings.Clone(call.Name)})
 	return n
 }
 
-// Arguments implements translate.Sink.
-func (r *Recorder) Arguments(_, call int, escaped string) {
-	r.note(`arguments %d "%s"`, call, escaped)
-	if call >= 0 && call < len(r.Calls) {
-		r.Calls[call].Arguments += Decoded(escaped)
+// argue appends to the arguments of a call, if there is one of that number.
+func (r *Recorder) argue(choice, call int, text string) {
+	if numbers := r.numbers[choice]; call >= 0 && call < len(numbers) {
+		r.Calls[numbers[call]].Arguments += text
 	}
+}
+
+// Arguments implements translate.Sink.
+func (r *Recorder) Arguments(choice, call int, escaped string) {
+	r.noteOf(choice, `arguments %d "%s"`, call, escaped)
+	r.argue(choice, call, Decoded(escaped))
 }
 
 // ArgumentsJSON implements translate.Sink.
-func (r *Recorder) ArgumentsJSON(_, call int, raw string) {
-	r.note("arguments %d %s", call, raw)
-	if call >= 0 && call < len(r.Calls) {
-		r.Calls[call].Arguments += strings.Clone(raw)
-	}
+func (r *Recorder) ArgumentsJSON(choice, call int, raw string) {
+	r.noteOf(choice, "arguments %d %s", call, raw)
+	r.argue(choice, call, strings.Clone(raw))
 }
 
 // Carry implements translate.Sink.
-func (r *Recorder) Carry(_ int, vendor, raw string) { r.note("carry %s %s", vendor, raw) }
+func (r *Recorder) Carry(choice int, vendor, raw string) {
+	r.noteOf(choice, "carry %s %s", vendor, raw)
+}
 
 // Finish implements translate.Sink.
-func (r *Recorder) Finish(_ int, reason, native string) {
-	r.note("finish %s %q", reason, native)
+func (r *Recorder) Finish(choice int, reason, native string) {
+	r.noteOf(choice, "finish %s %q", reason, native)
 	r.Reason, r.Native = reason, strings.Clone(native)
 }
 
 // Usage implements translate.Sink.
 func (r *Recorder) Usage(u tokens.Usage, raw string) {
-	r.note("usage input=%s cached=%s output=%s reasoning=%s", u.Input, u.InputCached, u.Output, u.OutputReasoning)
+	line := fmt.Sprintf("usage input=%s cached=%s output=%s reasoning=%s", u.Input, u.InputCached, u.Output, u.OutputReasoning)
+	if u.InputAudio.Known || u.OutputAudio.Known {
+		line += fmt.Sprintf(" audio=%s/%s", u.InputAudio, u.OutputAudio)
+	}
+	r.note("%s", line)
 	r.Counts = tokens.Merge(r.Counts, u)
 	r.RawUsage = strings.Clone(raw)
 }
@@ -119,7 +144,11 @@ func (r *Recorder) Fail(e *translate.Error) {
 
 // ErrorLine is an error on one line.
 func ErrorLine(e *translate.Error) string {
-	return fmt.Sprintf("%d type=%q code=%q param=%q: %s", e.Status, e.Type, e.Code, e.Param, e.Message)
+	line := fmt.Sprintf("%d type=%q code=%q param=%q: %s", e.Status, e.Type, e.Code, e.Param, e.Message)
+	if e.RetryAfter > 0 {
+		line += fmt.Sprintf(" (again after %s)", e.RetryAfter)
+	}
+	return line
 }
 
 // Decoded is the text of the inside of a JSON string. What is none is marked.

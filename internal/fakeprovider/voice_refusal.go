@@ -62,3 +62,22 @@ func (v *Voice) refusals() (bad, busy string) {
 	}
 	return "invalid_request_error", "rate_limit_exceeded"
 }
+
+// FailedAnswer is a whole answer that reports a failure although its status is good;
+// empty in the dialects that have none.
+func (v *Voice) FailedAnswer(message string) string {
+	quoted := quote(message)
+	switch v.Dialect {
+	case "anthropic":
+		return `{"type":"error","error":{"type":"overloaded_error","message":` + quoted + `}}`
+	case "gemini":
+		return `{"error":{"code":503,"message":` + quoted + `,"status":"UNAVAILABLE"}}`
+	case "cohere":
+		return `{"id":"c1","finish_reason":"ERROR","error":` + quoted + `,"message":{"role":"assistant","content":[]}}`
+	case "ollama":
+		return `{"error":` + quoted + `}`
+	case "openai":
+		return ErrorBody(message, "server_error", "overloaded")
+	}
+	return ""
+}

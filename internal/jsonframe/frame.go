@@ -5,6 +5,7 @@ package jsonframe
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/sluicehq/sluice/internal/jsonview"
 )
@@ -48,23 +49,20 @@ func (h Hole) fits(data []byte) bool {
 
 // Frame is what surrounds the holes of a document. The zero Frame matches nothing.
 type Frame struct {
-	n      int // holes, 0 if there is no document
-	gaps   [MaxHoles]gap
-	text   []byte // the document without what is in its holes
-	tail   int    // how far text goes, but for the brace behind
-	braced bool   // the document is an object
+	n     int // holes, 0 if there is no document
+	gaps  [MaxHoles]gap
+	place [MaxHoles]uint8 // in gaps, of the holes in the order in which Learn was told of them
+	text  []byte          // the document without what is in its holes, and without padding
+	tail  int             // where in text its last brace is, its length if there is none
 }
 
 // gap is a hole in a frame. A Frame has them in the order of the document.
 type gap struct {
-	Hole       // in the document that was matched last
-	number int // of the hole, as Learn was told
-	at     int // where in the frame's text it is
-	learnt int // where in the document that was learnt it ends
+	at       int32 // where in the frame's text it is
+	learnt   int32 // where in the document that was learnt it ends
+	from, to int32 // where it is in the document that was matched last
+	digits   bool
 }
-
-// Known tells whether there is anything to match.
-func (f *Frame) Known() bool { return f.n > 0 }
 
 // Forget makes the frame match nothing.
 func (f *Frame) Forget() { f.n = 0 }
@@ -74,23 +72,23 @@ func (f *Frame) Forget() { f.n = 0 }
 // nothing.
 func (f *Frame) Learn(data []byte, holes ...Hole) bool {
 	f.n = 0
-	if len(holes) == 0 || len(holes) > MaxHoles || !f.arrange(data, holes) {
+	if len(data) > math.MaxInt32 || len(holes) == 0 || len(holes) > MaxHoles || !f.arrange(data, holes) {
 		return false
 	}
 	f.text = f.text[:0]
-	from := 0
+	from := int32(0)
 	for i := range holes {
 		g := &f.gaps[i]
-		f.text = append(f.text, data[from:g.From]...)
-		g.at, g.learnt = len(f.text), g.To
-		from = g.To
+		f.text = append(f.text, data[from:g.from]...)
+		g.at = int32(len(f.text))
+		from = g.to
 	}
-	rest := bytes.TrimRight(data[from:], blanks)
-	if f.braced = bytes.HasSuffix(rest, []byte("}")); f.braced {
-		rest = bytes.TrimRight(rest[:len(rest)-1], blanks)
-	}
-	f.text = append(f.text, rest...)
+	rest, braced := bytes.CutSuffix(trimmed(data[from:]), []byte("}"))
+	f.text = append(f.text, trimmed(rest)...)
 	f.tail = len(f.text)
+	if braced {
+		f.text = append(f.text, '}')
+	}
 	f.n = len(holes)
 	return true
 }
@@ -103,14 +101,22 @@ func (f *Frame) arrange(data []byte, holes []Hole) bool {
 			return false
 		}
 		size -= h.To - h.From
-		i := n
-		for ; i > 0 && f.gaps[i-1].From > h.From; i-- {
-			f.gaps[i] = f.gaps[i-1]
+		behind := 0
+		for earlier := range n {
+			if holes[earlier].From < h.From {
+				behind++
+			} else {
+				f.place[earlier]++
+			}
 		}
-		f.gaps[i] = gap{Hole: h, number: n}
+		f.place[n] = uint8(behind)
+	}
+	for n, h := range holes {
+		to := int32(h.To)
+		f.gaps[f.place[n]] = gap{from: int32(h.From), to: to, learnt: to, digits: h.digits}
 	}
 	for i := range holes[1:] {
-		if f.gaps[i].To >= f.gaps[i+1].From {
+		if f.gaps[i].to >= f.gaps[i+1].from {
 			return false
 		}
 	}
@@ -121,14 +127,15 @@ func (f *Frame) arrange(data []byte, holes []Hole) bool {
 // holes, and for blanks in front of its last brace and behind it: some providers pad
 // their events with those. A document that matches is valid JSON.
 func (f *Frame) Match(data []byte) bool {
-	if f.n == 0 || len(data) < f.tail {
+	if f.n == 0 || len(data) < len(f.text) || len(data) > math.MaxInt32 {
 		return false
 	}
 	at, from := 0, 0 // what is compared already, of data and of the frame's text
 	for i := range f.gaps[:f.n] {
 		g := &f.gaps[i]
-		start := at + g.at - from
-		if start > len(data) || string(data[at:start]) != string(f.text[from:g.at]) {
+		next := int(g.at)
+		start := at + next - from
+		if start > len(data) || string(data[at:start]) != string(f.text[from:next]) {
 			return false
 		}
 		if g.digits {
@@ -139,46 +146,45 @@ func (f *Frame) Match(data []byte) bool {
 		if at < 0 {
 			return false
 		}
-		g.From, g.To = start, at
-		from = g.at
+		g.from, g.to = int32(start), int32(at)
+		from = next
 	}
-	end := at + f.tail - from
-	return end <= len(data) && string(data[at:end]) == string(f.text[from:f.tail]) && f.closes(data[end:])
+	return string(data[at:]) == string(f.text[from:]) || f.matchPadded(data[at:], from)
 }
 
-// closes tells whether rest ends the document.
-func (f *Frame) closes(rest []byte) bool {
-	if f.braced {
-		at := blanksEnd(rest, 0)
+// matchPadded compares what is behind the last hole.
+func (f *Frame) matchPadded(rest []byte, from int) bool {
+	body, braced := f.text[from:f.tail], f.tail < len(f.text)
+	if !bytes.HasPrefix(rest, body) {
+		return false
+	}
+	at := blanksEnd(rest, len(body))
+	if braced {
 		if at == len(rest) || rest[at] != '}' {
 			return false
 		}
-		rest = rest[at+1:]
+		at = blanksEnd(rest, at+1)
 	}
-	return blanksEnd(rest, 0) == len(rest)
+	return at == len(rest)
 }
 
 // Hole is where the hole with the given number, in the order in which Learn was told of
 // them, is in the document that was matched last.
 func (f *Frame) Hole(number int) (from, to int) {
-	for i := range f.gaps[:f.n] {
-		if g := &f.gaps[i]; g.number == number {
-			return g.From, g.To
-		}
-	}
-	return 0, 0
+	g := &f.gaps[f.place[number]]
+	return int(g.from), int(g.to)
 }
 
 // Moved is where that which stands at an offset of the document that was learnt, in no
 // hole of it, is in the document that was matched last.
 func (f *Frame) Moved(at int) int {
-	by := 0
+	by := int32(0)
 	for i := range f.gaps[:f.n] {
 		g := &f.gaps[i]
-		if g.learnt > at {
+		if int(g.learnt) > at {
 			break
 		}
-		by = g.To - g.learnt
+		by = g.to - g.learnt
 	}
-	return at + by
+	return at + int(by)
 }

@@ -5,15 +5,24 @@ import (
 	"math/bits"
 )
 
-// blanks is the white space of JSON (RFC 8259, section 2).
-const blanks = " \t\r\n"
-
+// blanksEnd is the offset behind the white space at b[i].
 func blanksEnd(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
+	for i < len(b) && isBlank(b[i]) {
 		i++
 	}
 	return i
 }
+
+// trimmed is b without the white space at its end.
+func trimmed(b []byte) []byte {
+	for len(b) > 0 && isBlank(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// isBlank knows the white space of JSON (RFC 8259, section 2).
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // digitsEnd is the offset behind the count that begins at b[i], -1 if there is none.
 func digitsEnd(b []byte, i int) int {
@@ -31,44 +40,40 @@ func digitsEnd(b []byte, i int) int {
 // -1 if there is none, or if there is something in it that must not be (RFC 8259,
 // section 7). Bytes above 0x7F are taken as they come.
 func stringEnd(b []byte, i int) int {
-	for {
-		i = plainEnd(b, i)
-		if i == len(b) {
-			return -1
+	for i < len(b) {
+		if i+8 <= len(b) {
+			stops := stopsIn(binary.LittleEndian.Uint64(b[i:]))
+			if stops == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(stops) / 8
 		}
-		switch b[i] {
-		case '"':
+		switch c := b[i]; {
+		case c == '"':
 			return i
-		case '\\':
+		case c == '\\':
 			if i = escapeEnd(b, i+1); i < 0 {
 				return -1
 			}
-		default: // a control character
+		case c < 0x20:
 			return -1
+		default: // in the last bytes of b
+			i++
 		}
 	}
+	return -1
 }
 
-// plainEnd is the offset of the first quote, backslash or control character at b[i] or
-// behind it. It looks at eight bytes at a time: of a byte x in a word, x-n borrows its
-// highest bit if x was less than n, and the lowest byte of which that is said is one of
-// which it is true.
-func plainEnd(b []byte, i int) int {
+// stopsIn has the highest bit set of the first byte of a word that is a quote, a
+// backslash or a control character, and of no byte in front of it: of a byte, x-n borrows
+// that bit if x is less than n. Of the bytes behind it, it says nothing.
+func stopsIn(word uint64) uint64 {
 	const (
 		each  = 0x0101010101010101
 		highs = each << 7
 	)
-	for ; i+8 <= len(b); i += 8 {
-		word := binary.LittleEndian.Uint64(b[i:])
-		stops := (word - each*0x20) | (word ^ each*'"' - each) | (word ^ each*'\\' - each)
-		if stops &= ^word & highs; stops != 0 {
-			return i + bits.TrailingZeros64(stops)/8
-		}
-	}
-	for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
-		i++
-	}
-	return i
+	return ((word - each*0x20) | ((word ^ each*'"') - each) | ((word ^ each*'\\') - each)) &^ word & highs
 }
 
 // escapeEnd is the offset behind the escape whose letter is b[i], -1 if it is none.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // Dialect is the Messages API. The platform in the context says where it is spoken.
@@ -36,28 +37,9 @@ func (Dialect) Path(c *translate.Context) string {
 		if c.Stream {
 			operation = "/invoke-with-response-stream"
 		}
-		return "/model/" + awsSegment(c.Model) + operation
+		return string(wire.AppendAWSSegment([]byte("/model/"), c.Model)) + operation
 	}
 	return "/messages"
-}
-
-// awsSegment escapes all but RFC 3986's unreserved characters. AWS's own SDKs put a
-// model's name into the path like this, colons and the slashes of an ARN included, and
-// AWS signs the path as it is sent, escaped once more.
-func awsSegment(name string) string {
-	const upperHex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		if translate.IsWord(c) || c == '.' || c == '~' {
-			b.WriteByte(c)
-			continue
-		}
-		b.WriteByte('%')
-		b.WriteByte(upperHex[c>>4])
-		b.WriteByte(upperHex[c&0xf])
-	}
-	return b.String()
 }
 
 // Framing knows server-sent events, and AWS's frames on Bedrock.

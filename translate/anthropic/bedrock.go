@@ -3,12 +3,12 @@ package anthropic
 import (
 	"bytes"
 	"encoding/base64"
-	"net/http"
 	"strings"
 
 	"github.com/sluicehq/sluice/internal/jsonframe"
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // Sizes in bytes of the buffer for an event: what it begins with, and what is kept of it
@@ -29,8 +29,7 @@ func (d *decoder) unwrap(to translate.Sink, name, data []byte) ([]byte, translat
 		return nil, translate.More
 	}
 	if kind, failed := strings.CutPrefix(jsonview.View(name), exceptionPrefix); failed {
-		body, _ := jsonview.Parse(data)
-		return nil, d.fail(to, exception(kind, body))
+		return nil, d.fail(to, wire.AWSException(plainCode(kind), data))
 	}
 	if d.envelope.Match(data) {
 		from, to := d.envelope.Hole(0)
@@ -71,37 +70,4 @@ func (d *decoder) decode(encoded []byte) ([]byte, translate.Progress) {
 		return nil, translate.Malformed
 	}
 	return d.chunk[:n:n], translate.More
-}
-
-// exceptions are the statuses that AWS gives them, but for two: to a client of ours it
-// is not its request that took too long (408), and 424 says nothing to it.
-//
-// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
-var exceptions = map[string]int{
-	"validationexception":           http.StatusBadRequest,
-	"accessdeniedexception":         http.StatusForbidden,
-	"resourcenotfoundexception":     http.StatusNotFound,
-	"throttlingexception":           http.StatusTooManyRequests,
-	"servicequotaexceededexception": http.StatusTooManyRequests,
-	"modelnotreadyexception":        http.StatusTooManyRequests,
-	"internalserverexception":       http.StatusInternalServerError,
-	"modelerrorexception":           http.StatusBadGateway,
-	"modelstreamerrorexception":     http.StatusBadGateway,
-	"serviceunavailableexception":   http.StatusServiceUnavailable,
-	"modeltimeoutexception":         http.StatusGatewayTimeout,
-}
-
-func exception(kind string, body jsonview.Value) *translate.Error {
-	status := exceptions[strings.ToLower(kind)]
-	if status == 0 {
-		status = http.StatusBadGateway
-	}
-	message := body.Get("message").Text()
-	if message == "" {
-		message = body.Get("originalMessage").Text()
-	}
-	if message == "" {
-		message = silentFailure
-	}
-	return translate.ErrorOfStatus(status, plainCode(kind), strings.Clone(message))
 }

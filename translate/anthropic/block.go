@@ -24,6 +24,7 @@ const (
 type block struct {
 	index  int64
 	kind   kind
+	id     string // of the call
 	number int    // of the call, from the Sink
 	spoken bool   // a part of the arguments has come
 	input  []byte // arguments that came with the start, in case no others come
@@ -48,14 +49,17 @@ func (d *decoder) find(index jsonview.Value) int {
 }
 
 // begin opens a block, which may have some of its content already. It fails if there
-// are too many.
+// are too many. A call that begins once more is the one that is open.
 func (d *decoder) begin(to translate.Sink, index, v jsonview.Value) bool {
 	n, ok := index.Int()
 	if !ok {
 		n = -1
 	}
 	for i := range d.open {
-		if d.open[i].index == n {
+		if b := &d.open[i]; b.index == n {
+			if b.id != "" && v.Get("id").Is(b.id) {
+				return true
+			}
 			d.close(to, i)
 			break
 		}
@@ -67,20 +71,21 @@ func (d *decoder) begin(to translate.Sink, index, v jsonview.Value) bool {
 	switch v.Get("type").Text() {
 	case "text":
 		b.kind = kindText
-		if t := v.Get("text").Inside(); t != "" {
-			to.Text(0, t)
-		}
+		d.give(to, translate.Fragment{Kind: translate.FragmentText}, v.Get("text"))
 	case "thinking":
 		b.kind = kindThinking
-		d.thoughts.begin()
-		d.think(to, v.Get("thinking"))
-		d.thoughts.sign(v.Get("signature").Inside())
+		d.thoughts.Begin()
+		d.give(to, translate.Fragment{Kind: translate.FragmentReasoning}, v.Get("thinking"))
+		d.thoughts.Sign(v.Get("signature").Inside())
 	case "redacted_thinking":
-		d.thoughts.redacted(v.Get("data"))
+		d.thoughts.Redacted(v.Get("data").Inside())
 	case "tool_use":
 		b = d.beginCall(to, b, v)
 	case "fallback":
 		to.Served(v.Get("to", "model").Text())
+		d.thoughts.Other()
+	default:
+		d.thoughts.Other()
 	}
 	d.open = append(d.open, b)
 	return true
@@ -90,13 +95,15 @@ func (d *decoder) beginCall(to translate.Sink, b block, v jsonview.Value) block 
 	id, name := v.Get("id").Text(), v.Get("name").Text()
 	switch {
 	case d.c.AnswerTool == "" || name != d.c.AnswerTool:
-		b.kind = kindCall
+		b.kind, b.id = kindCall, strings.Clone(id)
 		b.number = to.Call(0, translate.Call{ID: id, Name: name})
 		if d.calls == 0 {
-			d.firstCall = strings.Clone(id)
+			d.firstCall = b.id
 		}
 		d.calls++
+		d.thoughts.Called()
 	case d.answered: // an answer given twice would be two JSON documents in a row
+		d.thoughts.Other()
 		return b
 	default:
 		b.kind = kindAnswer
@@ -108,9 +115,20 @@ func (d *decoder) beginCall(to translate.Sink, b block, v jsonview.Value) block 
 	return b
 }
 
-func (d *decoder) think(to translate.Sink, v jsonview.Value) {
-	d.repeats.Give(to, translate.Fragment{Kind: translate.FragmentReasoning}, v)
-	d.thoughts.text(v.Inside())
+// give hands a fragment on, and notes it.
+func (d *decoder) give(to translate.Sink, f translate.Fragment, v jsonview.Value) {
+	d.repeats.Give(to, f, v)
+	d.note(f.Kind, v.Inside())
+}
+
+// note tells the thoughts of a fragment of the answer.
+func (d *decoder) note(kind translate.FragmentKind, escaped string) {
+	switch kind {
+	case translate.FragmentReasoning:
+		d.thoughts.Text(escaped)
+	case translate.FragmentText:
+		d.thoughts.Said(escaped)
+	}
 }
 
 // delta takes in a piece of a block. What a delta is, it says itself, so that text is
@@ -132,14 +150,14 @@ func (d *decoder) delta(to translate.Sink, index, v jsonview.Value) {
 	switch kind.Text() {
 	case "text_delta":
 		if at < 0 || d.open[at].kind == kindText {
-			d.repeats.Give(to, translate.Fragment{Kind: translate.FragmentText}, piece)
+			d.give(to, translate.Fragment{Kind: translate.FragmentText}, piece)
 		}
 	case "thinking_delta":
 		if at < 0 || d.open[at].kind == kindThinking {
-			d.think(to, piece)
+			d.give(to, translate.Fragment{Kind: translate.FragmentReasoning}, piece)
 		}
 	case "signature_delta":
-		d.thoughts.sign(piece.Inside())
+		d.thoughts.Sign(piece.Inside())
 	case "input_json_delta":
 		if at >= 0 {
 			d.arguments(to, &d.open[at], piece)
@@ -150,9 +168,9 @@ func (d *decoder) delta(to translate.Sink, index, v jsonview.Value) {
 func (d *decoder) arguments(to translate.Sink, b *block, piece jsonview.Value) {
 	switch b.kind {
 	case kindCall:
-		d.repeats.Give(to, translate.Fragment{Kind: translate.FragmentArguments, Call: b.number}, piece)
+		d.give(to, translate.Fragment{Kind: translate.FragmentArguments, Call: b.number}, piece)
 	case kindAnswer:
-		d.repeats.Give(to, translate.Fragment{Kind: translate.FragmentText}, piece)
+		d.give(to, translate.Fragment{Kind: translate.FragmentText}, piece)
 	}
 	b.spoken, b.input = true, nil
 }
@@ -163,7 +181,7 @@ func (d *decoder) close(to translate.Sink, at int) {
 	d.open = append(d.open[:at], d.open[at+1:]...)
 	switch b.kind {
 	case kindThinking:
-		d.thoughts.end()
+		d.thoughts.End()
 	case kindCall, kindAnswer:
 		if !b.spoken {
 			d.input(to, b)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // silentFailure is for errors without a message.
@@ -49,7 +50,7 @@ func faultOf(status int, v jsonview.Value) *translate.Error {
 	kind := v.Get("type").Text()
 	known, isKnown := faults[kind]
 	e := &translate.Error{
-		Status: status, Message: strings.Clone(v.Get("message").Text()),
+		Status: wire.Status(status), Message: strings.Clone(v.Get("message").Text()),
 		Param: strings.Clone(v.Get("param").Text()), Code: known.code,
 	}
 	if v.IsString() {
@@ -67,8 +68,6 @@ func faultOf(status int, v jsonview.Value) *translate.Error {
 		e.Status, e.Code = http.StatusServiceUnavailable, "overloaded"
 	case statusFailedDependency:
 		e.Status = http.StatusBadGateway
-	case http.StatusRequestTimeout: // it was not the client that was slow
-		e.Status = http.StatusGatewayTimeout
 	case http.StatusRequestEntityTooLarge: // from the edge, which answers in HTML
 		e.Code = "request_too_large"
 	case http.StatusNotFound:

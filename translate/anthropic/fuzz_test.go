@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // checker is a Sink that checks what every Sink may rely on.
@@ -64,7 +65,7 @@ func (c *checker) Carry(_ int, _, raw string) {
 	require.False(c.t, c.carried || c.finished)
 	c.carried = true
 	c.value(raw)
-	require.LessOrEqual(c.t, len(raw), maxThoughts+2)
+	require.LessOrEqual(c.t, len(raw), wire.MaxThoughts+64)
 }
 
 func (c *checker) Finish(int, string, string) {
@@ -113,7 +114,6 @@ func FuzzDecoder(f *testing.F) {
 				break
 			}
 			require.LessOrEqual(t, len(d.open), maxOpen)
-			require.LessOrEqual(t, len(d.thoughts.raw), maxThoughts)
 		}
 		if p == translate.More {
 			p = d.End(to)

@@ -1,28 +1,18 @@
 package anthropic
 
 import (
-	"strings"
-
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
-// planPrefill finds out whether the conversation ends with an assistant's text. The
-// model continues it instead of answering.
+// planPrefill finds out whether there is a text to continue, and refuses it where the
+// model would.
 func (e *encoder) planPrefill() {
-	for i := len(e.chat.Messages) - 1; i >= 0; i-- {
-		m := &e.chat.Messages[i]
-		if m.Role == translate.RoleSystem || m.Role != translate.RoleTool && len(m.Calls) == 0 && lastWritten(m) < 0 {
-			continue // nothing of it stands in the conversation
-		}
-		if m.Role == translate.RoleAssistant && len(m.Calls) == 0 {
-			e.prefill = m
-			if e.c.Known.Has(modeldata.TraitNoPrefill) {
-				e.refuse(m.Path, "this model cannot continue an assistant's message")
-			}
-		}
-		return
+	e.prefill = wire.Prefill(e.chat)
+	if e.prefill != nil && e.c.Known.Has(modeldata.TraitNoPrefill) {
+		e.refuse(e.prefill.Path, "this model cannot continue an assistant's message")
 	}
 }
 
@@ -66,6 +56,9 @@ func (e *encoder) messages() {
 		}
 		results, rest = nil, nil
 	}
+	if e.thought.on {
+		e.prefix = wire.NewPrefix(e.c, e.chat, e.chat.Tools)
+	}
 	for i := range e.chat.Messages {
 		m := &e.chat.Messages[i]
 		if m.Name != "" && m.Role != translate.RoleTool {
@@ -82,8 +75,10 @@ func (e *encoder) messages() {
 				list = appendMessage(list, "assistant", blocks)
 			}
 		}
+		e.prefix.Add(m)
 	}
 	turn()
+	e.c.Prefix = e.prefix.Text()
 	if len(list) == 0 {
 		e.refuse("messages", "the provider of this model needs a message beside the system's")
 	}
@@ -101,28 +96,13 @@ func appendMessage(dst []byte, role string, blocks []byte) []byte {
 	return append(dst, `]}`...)
 }
 
-// lastWritten is the index of the last part of which a block is made, -1 for none. The
-// API refuses blocks of text in which there is nothing to read.
-func lastWritten(m *translate.Message) int {
-	for i := len(m.Parts) - 1; i >= 0; i-- {
-		if !skipped(&m.Parts[i]) {
-			return i
-		}
-	}
-	return -1
-}
-
-func skipped(p *translate.Part) bool {
-	return (p.Kind == translate.PartText || p.Kind == translate.PartRefusal) && isBlank(p.Text)
-}
-
 // appendParts appends a block for each part. What a message says of caching is meant
 // for all of it, so it goes to its last block.
 func (e *encoder) appendParts(dst []byte, m *translate.Message) []byte {
-	last := lastWritten(m)
+	last := wire.LastWritten(m)
 	for i := range m.Parts {
 		part := &m.Parts[i]
-		if skipped(part) {
+		if wire.Empty(part) {
 			continue
 		}
 		cache := part.CacheControl
@@ -153,6 +133,9 @@ func appendTextBlock(dst []byte, quoted string, cache jsonview.Value) []byte {
 	return append(appendCache(dst, cache), '}')
 }
 
+// noCache marks nothing for caching.
+var noCache jsonview.Value
+
 func appendCache(dst []byte, cache jsonview.Value) []byte {
 	if !cache.IsObject() {
 		return dst
@@ -161,27 +144,28 @@ func appendCache(dst []byte, cache jsonview.Value) []byte {
 	return jsonview.AppendCompact(dst, cache.Raw)
 }
 
-// appendAssistant is the blocks of an earlier answer: thoughts first, as the API wants
-// them, then text, then calls.
+// appendAssistant is the blocks of an earlier answer: as far as its last thought in the
+// order in which they came, then text, then calls.
 func (e *encoder) appendAssistant(m *translate.Message) []byte {
 	for i := range m.Parts {
 		if p := &m.Parts[i]; p.Kind != translate.PartText && p.Kind != translate.PartRefusal {
 			e.refuse(p.Path, "only text can stand in an assistant's message")
 		}
 	}
-	if lastWritten(m) < 0 && len(m.Calls) == 0 {
+	if wire.LastWritten(m) < 0 && len(m.Calls) == 0 {
 		return nil
 	}
 	var blocks []byte
+	prefill := m == e.prefill
 	if e.thought.on {
-		blocks = e.appendThoughts(blocks, m)
+		blocks, m = e.appendThoughts(blocks, m)
 	}
-	if m == e.prefill {
-		m = trimmed(m)
+	if prefill {
+		m = wire.Trimmed(m)
 	}
 	blocks = e.appendParts(blocks, m)
 	for i := range m.Calls {
-		cache := jsonview.Value{}
+		cache := noCache
 		if i == len(m.Calls)-1 {
 			cache = m.CacheControl
 		}
@@ -190,37 +174,17 @@ func (e *encoder) appendAssistant(m *translate.Message) []byte {
 	return blocks
 }
 
-// trimmed is m without white space at its end: the API refuses to continue such a text.
-func trimmed(m *translate.Message) *translate.Message {
-	last := lastWritten(m)
-	text := m.Parts[last].Text.Text()
-	short := strings.TrimRight(text, " \t\r\n")
-	if len(short) == len(text) {
-		return m
-	}
-	one := *m
-	one.Parts = append([]translate.Part(nil), m.Parts[:last+1]...)
-	one.Parts[last].Text = jsonview.Value{Raw: string(translate.AppendQuoted(nil, short))}
-	return &one
-}
-
 func (e *encoder) appendCall(dst []byte, call *translate.AssistantCall, cache jsonview.Value) []byte {
 	dst = append(dst, `{"type":"tool_use","id":`...)
 	dst = translate.AppendQuoted(dst, callID(call.ID))
 	dst = append(dst, `,"name":`...)
 	dst = translate.AppendQuoted(dst, call.Name)
 	dst = append(dst, `,"input":`...)
-	switch text := strings.TrimSpace(call.Arguments); text {
-	case "", "null":
-		dst = append(dst, "{}"...)
-	default:
-		input, ok := jsonview.Parse([]byte(text))
-		if !ok || !input.IsObject() {
-			e.invalid(call.Path+".function.arguments", "the text of a JSON object")
-			return dst
-		}
-		dst = jsonview.AppendCompact(dst, input.Raw)
+	input, err := wire.Arguments(call)
+	if err != nil {
+		e.fail(err)
 	}
+	dst = jsonview.AppendCompact(dst, input)
 	return append(appendCache(dst, cache), '}')
 }
 
@@ -238,8 +202,8 @@ func (e *encoder) appendResult(dst []byte, m *translate.Message) []byte {
 		if part.CacheControl.Exists() {
 			cache = part.CacheControl
 		}
-		if !skipped(part) {
-			blocks = e.appendPart(comma(blocks), part, jsonview.Value{})
+		if !wire.Empty(part) {
+			blocks = e.appendPart(comma(blocks), part, noCache)
 		}
 	}
 	switch {

@@ -82,7 +82,7 @@ func (e *encoder) appendFile(dst []byte, p *translate.Part, cache jsonview.Value
 	case strings.HasPrefix(p.Media, "text/"):
 		text, err := base64.StdEncoding.DecodeString(p.Data)
 		if err != nil {
-			e.invalid(p.Path, "base64 data")
+			e.fail(translate.InvalidType(p.Path, "base64 data"))
 			return dst
 		}
 		dst = append(dst, begin+`{"type":"text","media_type":"text/plain","data":`...)

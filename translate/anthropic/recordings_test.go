@@ -205,7 +205,14 @@ func checkReading(t *testing.T, c *translate.Context, to *message, events []stri
 	var text, reasoning strings.Builder
 	var calls []messageCall
 	var thoughts []map[string]string
+	plain := true // thoughts and nothing else have come
 	for _, b := range m.Content {
+		switch b.Type {
+		case "thinking", "redacted_thinking":
+			require.True(t, plain, "what comes back is another list then")
+		default:
+			plain = false
+		}
 		switch b.Type {
 		case "text":
 			text.WriteString(b.Text)
@@ -234,7 +241,7 @@ func checkReading(t *testing.T, c *translate.Context, to *message, events []stri
 	}[m.StopReason], to.finish)
 
 	if len(thoughts) > 0 {
-		want, err := json.Marshal(map[string]any{thinkingBlocks: thoughts})
+		want, err := json.Marshal(map[string]any{"thinking_blocks": thoughts})
 		require.NoError(t, err)
 		require.JSONEq(t, string(want), to.carry)
 		if len(calls) > 0 {
@@ -319,7 +326,7 @@ func TestRecordedThoughtsComeBackAsTheyWere(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal(out, &sent))
 		content := sent.Messages[1].Content
-		blocks, err := json.Marshal(map[string]any{thinkingBlocks: content[:len(content)-1]})
+		blocks, err := json.Marshal(map[string]any{"thinking_blocks": content[:len(content)-1]})
 		require.NoError(t, err)
 		require.JSONEq(t, to.carry, string(blocks))
 	}

@@ -21,6 +21,9 @@ func (Dialect) Request(c *translate.Context, chat *translate.Chat) ([]byte, *tra
 	if err := wire.RefuseForModel(c, chat); err != nil {
 		return nil, err
 	}
+	if err := wire.CheckEffort(chat.Effort); err != nil {
+		return nil, err
+	}
 	e := encoder{c: c, chat: chat, o: wire.NewObject(1024)}
 	e.plan()
 	e.envelope()
@@ -47,10 +50,12 @@ type encoder struct {
 	c    *translate.Context
 	chat *translate.Chat
 
-	maxTokens int64
-	prefill   *translate.Message // the assistant's, which the model is to continue; nil for none
-	choice    choice
-	thought   thought
+	maxTokens  int64
+	prefill    *translate.Message // the assistant's, which the model is to continue; nil for none
+	choice     choice
+	answerTool *translate.Tool // nil for none
+	thought    thought
+	prefix     *wire.Prefix // of what has been written
 
 	o      *wire.Object
 	failed *translate.Error
@@ -59,27 +64,51 @@ type encoder struct {
 func (e *encoder) plan() {
 	e.maxTokens = e.chat.MaxTokens
 	if e.maxTokens == 0 {
-		e.maxTokens = e.c.Known.MaxOutput
-	}
-	if e.maxTokens == 0 {
-		e.maxTokens = defaultMaxTokens
+		e.maxTokens = e.ownBound()
 	}
 	e.planPrefill()
 	e.planFormat()
 	e.planThinking()
 }
 
-func (e *encoder) refuse(param, why string) {
+// ownBound is max_tokens where the client has set no bound: as much as the model can
+// write. Older models refuse a bound that their context has no room for.
+func (e *encoder) ownBound() int64 {
+	const bytesPerToken = 3 // of most texts there are more
+	most := e.c.Known.MaxOutput
+	if most == 0 {
+		return defaultMaxTokens
+	}
+	if room := e.c.Known.Context - textSize(e.chat)/bytesPerToken; e.c.Known.Context > 0 {
+		most = min(most, max(room, defaultMaxTokens))
+	}
+	return most
+}
+
+// textSize is about how many bytes of text a model has to read.
+func textSize(chat *translate.Chat) (size int64) {
+	for i := range chat.Messages {
+		m := &chat.Messages[i]
+		for j := range m.Parts {
+			size += int64(len(m.Parts[j].Text.Raw))
+		}
+		for j := range m.Calls {
+			size += int64(len(m.Calls[j].Arguments))
+		}
+	}
+	for i := range chat.Tools {
+		size += int64(len(chat.Tools[i].Description.Raw) + len(chat.Tools[i].Parameters.Raw))
+	}
+	return size
+}
+
+func (e *encoder) fail(err *translate.Error) {
 	if e.failed == nil {
-		e.failed = translate.Unsupported(param, why)
+		e.failed = err
 	}
 }
 
-func (e *encoder) invalid(param, want string) {
-	if e.failed == nil {
-		e.failed = translate.InvalidType(param, want)
-	}
-}
+func (e *encoder) refuse(param, why string) { e.fail(translate.Unsupported(param, why)) }
 
 func (e *encoder) dropped(member, why string) {
 	e.c.Warn("'" + member + "' was dropped: " + why + ".")
@@ -157,7 +186,7 @@ func (e *encoder) sampling() {
 func (e *encoder) stop() {
 	var visible []jsonview.Value
 	for _, s := range e.chat.Stop {
-		if isBlank(s) {
+		if wire.Blank(s) {
 			e.c.Warn("A blank sequence in 'stop' was dropped: the provider refuses them.")
 			continue
 		}
@@ -189,12 +218,16 @@ func (e *encoder) user() {
 func (e *encoder) unknown() {
 	var taken []translate.Member
 	for _, m := range e.chat.Unknown {
-		if wire.Takes(e.c, m.Name) {
+		switch {
+		case !wire.Takes(e.c, m.Name):
+		case m.Name == "top_k" && e.thought.on:
+			e.dropped("top_k", "it cannot be chosen while the model thinks")
+		default:
 			taken = append(taken, m)
 		}
 	}
-	if err := e.o.Add("", taken); e.failed == nil {
-		e.failed = err
+	if err := e.o.Add("", taken); err != nil {
+		e.fail(err)
 	}
 }
 
@@ -204,19 +237,4 @@ func comma(list []byte) []byte {
 		return append(list, ',')
 	}
 	return list
-}
-
-// isBlank reports a JSON string without a visible character.
-func isBlank(s jsonview.Value) bool {
-	inside := s.Inside()
-	for i := 0; i < len(inside); i++ {
-		switch c := inside[i]; {
-		case c == ' ':
-		case c == '\\' && i+1 < len(inside) && (inside[i+1] == 'n' || inside[i+1] == 'r' || inside[i+1] == 't'):
-			i++
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/sse"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // Decoder reads the events of one streamed message.
@@ -32,7 +33,7 @@ type decoder struct {
 	stop      string // stop_reason, empty while the provider has not said
 	explained bool   // the reason of a refusal has been told
 	usage     usage
-	thoughts  thoughts
+	thoughts  wire.Thoughts
 	repeats   translate.Repeats
 	over      bool
 }
@@ -52,9 +53,7 @@ func (d *decoder) Event(to translate.Sink, name, data []byte) translate.Progress
 	}
 	if f, text, ok := d.repeats.Match(data); ok {
 		f.Give(to, text)
-		if f.Kind == translate.FragmentReasoning {
-			d.thoughts.text(text)
-		}
+		d.note(f.Kind, text)
 		return translate.More
 	}
 	if len(data) == 0 || sse.IsDone(data) {
@@ -202,7 +201,7 @@ func (d *decoder) finish(to translate.Sink) translate.Progress {
 		d.close(to, 0)
 	}
 	d.over = true
-	if raw := d.thoughts.done(); raw != "" {
+	if raw := d.thoughts.Take(d.c.Prefix); raw != "" {
 		to.Carry(0, vendor, raw)
 		if d.firstCall != "" && d.c.Carried != nil {
 			d.c.Carried.Keep(d.firstCall, raw)

@@ -43,7 +43,7 @@ func (e *encoder) planThinking() {
 		return
 	}
 	style := r.Style
-	if style == modeldata.StyleNone && !isKnown(e.c.Known) {
+	if style == modeldata.StyleNone && !wire.IsKnown(e.c.Known) {
 		style = modeldata.StyleAdaptive
 	}
 	if effort == "none" {
@@ -63,7 +63,7 @@ func (e *encoder) planThinking() {
 	case modeldata.StyleEffort:
 		t.effort = nearest(r.Words, usualWords, effort)
 	case modeldata.StyleBudget:
-		if e.mayThink() {
+		if e.mayThink() && e.knowsThoughts() {
 			e.planBudget(max(minBudget, r.Min), r.Max, nearest(r.Budgets, usualBudgets, effort))
 		}
 	default:
@@ -79,7 +79,7 @@ func (e *encoder) planNone() {
 	switch {
 	case r.Off != "":
 		e.thought.kind = r.Off
-	case r.On || !isKnown(e.c.Known):
+	case r.On || !wire.IsKnown(e.c.Known):
 		e.thought.kind = "disabled"
 	}
 }
@@ -87,8 +87,8 @@ func (e *encoder) planNone() {
 // planNative heeds the member thinking that the client wrote itself.
 func (e *encoder) planNative(v jsonview.Value) {
 	kind := v.Get("type")
-	e.thought.on = kind.Is("enabled") || kind.Is("adaptive")
-	if e.thought.on && e.c.AnswerTool != "" {
+	e.thought.on = kind.IsString() && !kind.Is("disabled")
+	if kind.Is("enabled") && e.c.AnswerTool != "" {
 		e.refuse("thinking", "this model cannot think and answer in the form of 'response_format' at once")
 	}
 	if budget, _ := v.Get("budget_tokens").Int(); e.chat.MaxTokens == 0 && budget >= e.maxTokens {
@@ -96,9 +96,10 @@ func (e *encoder) planNative(v jsonview.Value) {
 	}
 }
 
-// mayThink tells whether the rest of the request allows thoughts. The API refuses them
-// beside a tool that must be called or a text that must be continued, except for models
-// that think by themselves. The client's explicit wish wins over the effort.
+// mayThink tells whether the rest of the request allows thoughts. A tool that must be
+// called is called without any, and models that take a budget refuse to think then; none
+// thinks and continues a text, except for models that think by themselves. The client's
+// explicit wish wins over the effort.
 func (e *encoder) mayThink() bool {
 	if r := e.c.Known.Reasoning; r.On || r.Always {
 		return true
@@ -113,6 +114,17 @@ func (e *encoder) mayThink() bool {
 	default:
 		return true
 	}
+	return false
+}
+
+// knowsThoughts tells whether the thoughts are there that led to the calls whose results
+// the model gets. Models that take a budget refuse to go on thinking without.
+func (e *encoder) knowsThoughts() bool {
+	start := wire.LoopStart(e.chat)
+	if start == nil || e.hasThoughts(start) {
+		return true
+	}
+	e.c.Warn("'reasoning_effort' turned no thinking on: what this model thought before it called the tools is not known.")
 	return false
 }
 
@@ -184,57 +196,8 @@ func (e *encoder) outputConfig() {
 			e.o.Out = append(e.o.Out, ',')
 		}
 		e.o.Out = append(e.o.Out, `"format":{"type":"json_schema","schema":`...)
-		e.o.Out = appendSchema(e.o.Out, e.chat.Format.Schema)
+		e.o.Out = wire.AppendStrictSchema(e.o.Out, e.chat.Format.Schema)
 		e.o.Out = append(e.o.Out, '}')
 	}
 	e.o.Out = append(e.o.Out, '}')
-}
-
-// appendThoughts appends the thoughts of an earlier answer: those that the client sent
-// back, else those that were kept for its first tool call, else none, which the API
-// accepts. It refuses thoughts in a request that turns thinking off.
-func (e *encoder) appendThoughts(dst []byte, m *translate.Message) []byte {
-	end := len(dst)
-	dst = appendSigned(dst, m.Extra.Get(vendor, thinkingBlocks))
-	if len(dst) > end || len(m.Calls) == 0 || e.c.Carried == nil {
-		return dst
-	}
-	kept, ok := jsonview.Parse([]byte(e.c.Carried.Find(m.Calls[0].ID)))
-	if !ok {
-		return dst
-	}
-	return appendSigned(dst, kept.Get(thinkingBlocks))
-}
-
-// appendSigned appends the blocks that Anthropic would recognise as its own. A thought
-// without text is one: its text was left out of the answer.
-func appendSigned(dst []byte, blocks jsonview.Value) []byte {
-	for _, block := range blocks.Elements {
-		text, signature, data := block.Get("thinking"), block.Get("signature"), block.Get("data")
-		switch kind := block.Get("type"); {
-		case kind.Is("thinking") && text.IsString() && isSignature(signature):
-			dst = append(comma(dst), `{"type":"thinking","thinking":`...)
-			dst = append(dst, text.Raw...)
-			dst = append(dst, `,"signature":`...)
-			dst = append(dst, signature.Raw...)
-			dst = append(dst, '}')
-		case kind.Is("redacted_thinking") && isSignature(data):
-			dst = append(comma(dst), `{"type":"redacted_thinking","data":`...)
-			dst = append(dst, data.Raw...)
-			dst = append(dst, '}')
-		}
-	}
-	return dst
-}
-
-// isSignature reports base64, which Anthropic's signatures are. Other providers' escape
-// words and ids mostly are not, and a foreign signature fails the whole request.
-func isSignature(v jsonview.Value) bool {
-	text := v.Text()
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; !translate.IsAlnum(c) && c != '+' && c != '/' && c != '=' {
-			return false
-		}
-	}
-	return text != ""
 }

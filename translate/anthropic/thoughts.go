@@ -1,103 +1,54 @@
 package anthropic
 
-import "github.com/sluicehq/sluice/internal/jsonview"
-
-// What an answer's thoughts are called in the message that a client sends back.
-const (
-	vendor         = "anthropic"
-	thinkingBlocks = "thinking_blocks"
+import (
+	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
-// maxThoughts bounds in bytes the thoughts of one answer that are carried to the next
-// turn. Larger ones are not carried at all: the API accepts a turn without thoughts.
-const maxThoughts = 256 << 10
+// vendor is the name under which an answer's thoughts are carried in the message that a
+// client sends back.
+const vendor = "anthropic"
 
-// thoughts collects the blocks of thinking of an answer with their signatures, exactly
-// as they have to be sent back.
-type thoughts struct {
-	raw       []byte // {"thinking_blocks":[ and the blocks so far
-	blocks    int
-	open      bool
-	mark      int // where the open block begins in raw
-	signature []byte
-	full      bool
+// appendThoughts appends an earlier answer as far as its last thought, and returns the
+// rest of it. It refuses thoughts in a request that turns thinking off.
+func (e *encoder) appendThoughts(dst []byte, m *translate.Message) ([]byte, *translate.Message) {
+	carried := wire.Carried(e.c, m, vendor)
+	if !e.prefix.Fits(carried) {
+		e.c.Warn("Earlier thoughts of the model were left out: what was in front of them has changed.")
+		return dst, m
+	}
+	steps, rest := wire.Replay(m, carried)
+	for _, s := range steps {
+		dst = e.appendStep(dst, s)
+	}
+	e.prefix.Thoughts(steps)
+	return dst, rest
 }
 
-// begin opens a block of thinking.
-func (t *thoughts) begin() {
-	t.end()
-	t.mark, t.open = len(t.raw), true
-	t.next()
-	t.add(`{"type":"thinking","thinking":"`)
+func (e *encoder) appendStep(dst []byte, s wire.Step) []byte {
+	switch s.Kind {
+	case wire.StepThought:
+		dst = append(comma(dst), `{"type":"thinking","thinking":`...)
+		dst = append(dst, s.Text.Raw...)
+		dst = append(dst, `,"signature":`...)
+		dst = append(dst, s.Signature.Raw...)
+		dst = append(dst, '}')
+	case wire.StepRedacted:
+		dst = append(comma(dst), `{"type":"redacted_thinking","data":`...)
+		dst = append(dst, s.Text.Raw...)
+		dst = append(dst, '}')
+	case wire.StepText:
+		if !wire.Blank(s.Text) {
+			dst = appendTextBlock(comma(dst), s.Text.Raw, noCache)
+		}
+	case wire.StepCall:
+		dst = e.appendCall(comma(dst), s.Call, noCache)
+	}
+	return dst
 }
 
-// next makes room for a block.
-func (t *thoughts) next() {
-	if t.blocks == 0 {
-		t.add(`{"` + thinkingBlocks + `":[`)
-	} else {
-		t.add(",")
-	}
-}
-
-// text adds to the open block; escaped is the inside of a JSON string.
-func (t *thoughts) text(escaped string) {
-	if t.open {
-		t.add(escaped)
-	}
-}
-
-// sign gives the open block its signature, which comes whole.
-func (t *thoughts) sign(escaped string) {
-	if t.open && !t.full && len(escaped) <= maxThoughts {
-		t.signature = append(t.signature[:0], escaped...)
-	}
-}
-
-// end closes the open block. One without a signature would be refused, so it is dropped.
-func (t *thoughts) end() {
-	if !t.open {
-		return
-	}
-	t.open = false
-	if len(t.signature) == 0 {
-		t.raw = t.raw[:min(t.mark, len(t.raw))]
-		return
-	}
-	t.add(`","signature":"`)
-	t.add(jsonview.View(t.signature))
-	t.add(`"}`)
-	t.blocks++
-	t.signature = t.signature[:0]
-}
-
-// redacted adds a block whose text is encrypted; data is a JSON string.
-func (t *thoughts) redacted(data jsonview.Value) {
-	if data.Inside() == "" {
-		return
-	}
-	t.end()
-	t.next()
-	t.add(`{"type":"redacted_thinking","data":`)
-	t.add(data.Raw)
-	t.add("}")
-	t.blocks++
-}
-
-func (t *thoughts) add(text string) {
-	if t.full || len(t.raw)+len(text) > maxThoughts {
-		t.full, t.raw = true, nil
-		return
-	}
-	t.raw = append(t.raw, text...)
-}
-
-// done closes the object and returns it, "" if there is nothing to carry.
-func (t *thoughts) done() string {
-	t.end()
-	if t.full || t.blocks == 0 {
-		return ""
-	}
-	t.raw = append(t.raw, `]}`...)
-	return jsonview.View(t.raw)
+// hasThoughts tells whether an earlier answer begins with thoughts that are still there.
+func (e *encoder) hasThoughts(m *translate.Message) bool {
+	steps, _ := wire.Replay(m, wire.Carried(e.c, m, vendor))
+	return len(steps) > 0 && (steps[0].Kind == wire.StepThought || steps[0].Kind == wire.StepRedacted)
 }

@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
 	"github.com/sluicehq/sluice/translate/wire"
@@ -69,55 +68,31 @@ func (e *encoder) planAnswerTool() {
 	if e.c.Known.Has(modeldata.TraitNoForcedTools) {
 		e.refuse("response_format", "this model cannot be made to answer by a schema")
 	}
-	name := e.chat.Format.Name
-	if name == "" || callID(name) != name {
-		name = "answer"
-	}
-	for e.hasTool(name) {
-		name += "_"
-	}
-	e.c.AnswerTool = name
+	e.answerTool = wire.AnswerTool(e.chat)
+	e.c.AnswerTool = e.answerTool.Name
 	e.choice.one = true
 	if len(e.chat.Tools) > 0 && e.chat.Choice.Mode != "none" {
 		e.choice.mode = "any"
 		return
 	}
-	e.choice.mode, e.choice.name = "tool", name
-}
-
-func (e *encoder) hasTool(name string) bool {
-	for i := range e.chat.Tools {
-		if e.chat.Tools[i].Name == name {
-			return true
-		}
-	}
-	return false
+	e.choice.mode, e.choice.name = "tool", e.answerTool.Name
 }
 
 func (e *encoder) tools() {
-	if len(e.chat.Tools) == 0 && e.c.AnswerTool == "" {
+	if len(e.chat.Tools) == 0 && e.answerTool == nil {
 		return
 	}
 	var list []byte
 	for i := range e.chat.Tools {
 		list = e.appendTool(comma(list), &e.chat.Tools[i])
 	}
-	if e.c.AnswerTool != "" {
-		list = e.appendTool(comma(list), &translate.Tool{
-			Name: e.c.AnswerTool, Description: e.answerDescription(), Parameters: e.chat.Format.Schema,
-		})
+	if e.answerTool != nil {
+		list = e.appendTool(comma(list), e.answerTool)
 	}
 	e.o.Name("tools")
 	e.o.Out = append(e.o.Out, '[')
 	e.o.Out = append(e.o.Out, list...)
 	e.o.Out = append(e.o.Out, ']')
-}
-
-func (e *encoder) answerDescription() jsonview.Value {
-	if d := e.chat.Format.Description; d.IsString() {
-		return d
-	}
-	return jsonview.Value{Raw: `"Gives the answer to the user. The arguments are the whole answer."`}
 }
 
 func (e *encoder) appendTool(dst []byte, t *translate.Tool) []byte {
@@ -128,19 +103,12 @@ func (e *encoder) appendTool(dst []byte, t *translate.Tool) []byte {
 		dst = append(dst, t.Description.Raw...)
 	}
 	strict := t.Strict.IsTrue()
-	if strict && isKnown(e.c.Known) && !e.c.Known.Has(modeldata.TraitJSONSchema) {
+	if strict && wire.IsKnown(e.c.Known) && !e.c.Known.Has(modeldata.TraitJSONSchema) {
 		e.dropped("tools.function.strict", "this model takes schemas as a hint only")
 		strict = false
 	}
 	dst = append(dst, `,"input_schema":`...)
-	switch {
-	case !t.Parameters.Exists() || t.Parameters.Len() == 0:
-		dst = append(dst, `{"type":"object","properties":{}}`...)
-	case strict:
-		dst = appendSchema(dst, t.Parameters)
-	default:
-		dst = jsonview.AppendCompact(dst, t.Parameters.Raw)
-	}
+	dst = wire.AppendInputSchema(dst, t.Parameters, strict)
 	if strict {
 		dst = append(dst, `,"strict":true`...)
 	}
@@ -163,9 +131,4 @@ func (e *encoder) toolChoice() {
 		e.o.Out = append(e.o.Out, `,"disable_parallel_tool_use":true`...)
 	}
 	e.o.Out = append(e.o.Out, '}')
-}
-
-// isKnown reports whether anything is known of a model.
-func isKnown(m modeldata.Model) bool {
-	return m.Context > 0 || m.MaxOutput > 0 || m.Reasoning.Style != "" || len(m.Refuses) > 0 || len(m.Traits) > 0
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // serverTool is the type of the calls that Bedrock answers itself.
@@ -13,26 +14,43 @@ const serverTool = "server_tool_use"
 // message is an answer under way, whole or streamed.
 type message struct {
 	c        *translate.Context
-	thoughts thoughts
+	thoughts wire.Thoughts
+	answered bool   // the tool was called whose arguments are the answer
 	called   bool   // the client has to run a tool
 	first    string // id of the first call
 }
 
-// call begins a tool call. answer says that its arguments are the answer itself.
-func (m *message) call(to translate.Sink, use jsonview.Value) (call int, answer bool) {
+// callKind is what a tool call means to the client.
+type callKind uint8
+
+const (
+	callOwn    callKind = iota // the provider runs it itself, or it means nothing
+	callClient                 // the client has to run it
+	callAnswer                 // its arguments are the answer
+)
+
+// call begins a tool call.
+func (m *message) call(to translate.Sink, use jsonview.Value) (call int, kind callKind) {
 	id, name := use.Get("toolUseId").Text(), use.Get("name").Text()
-	if m.c.AnswerTool != "" && name == m.c.AnswerTool {
-		return 0, true
+	isAnswer := m.c.AnswerTool != "" && name == m.c.AnswerTool
+	switch {
+	case use.Get("type").Is(serverTool), isAnswer && m.answered: // answered twice would be two JSON documents in a row
+		m.thoughts.Other()
+		return 0, callOwn
+	case isAnswer:
+		m.answered = true
+		return 0, callAnswer
 	}
 	if !m.called {
 		m.called, m.first = true, strings.Clone(id)
 	}
-	return to.Call(0, translate.Call{ID: id, Name: name}), false
+	m.thoughts.Called()
+	return to.Call(0, translate.Call{ID: id, Name: name}), callClient
 }
 
 // end ends the choice. The thoughts go with it, for the turns that follow.
 func (m *message) end(to translate.Sink, native string) {
-	if raw := m.thoughts.take(); raw != "" {
+	if raw := m.thoughts.Take(m.c.Prefix); raw != "" {
 		to.Carry(0, vendor, raw)
 		if m.c.Carried != nil && m.first != "" {
 			m.c.Carried.Keep(m.first, raw)
@@ -71,52 +89,55 @@ func (Dialect) Answer(c *translate.Context, to translate.Sink, body []byte) tran
 	}
 	m := message{c: c}
 	to.Open(0)
-	for i, block := range said.Get("content").Elements {
+	for _, block := range said.Get("content").Elements {
 		for kind, v := range block.Members {
-			m.block(to, int64(i), kind, v)
+			m.block(to, kind, v)
 		}
 	}
 	m.end(to, stop)
 	return translate.Complete
 }
 
-func (m *message) block(to translate.Sink, i int64, kind string, v jsonview.Value) {
+func (m *message) block(to translate.Sink, kind string, v jsonview.Value) {
 	switch kind {
 	case "text":
-		to.Text(0, v.Inside())
+		m.text(to, v)
 	case "citationsContent":
 		for _, part := range v.Get("content").Elements {
-			to.Text(0, part.Get("text").Inside())
+			m.text(to, part.Get("text"))
 		}
 	case "toolUse":
 		m.toolUse(to, v)
 	case "reasoningContent":
 		text := v.Get("reasoningText")
-		if said := text.Get("text").Inside(); said != "" {
+		if text.IsObject() {
+			said := text.Get("text").Inside()
 			to.Reasoning(0, said)
-			m.thoughts.text(i, said)
+			m.thoughts.Begin()
+			m.thoughts.Text(said)
+			m.thoughts.Sign(text.Get("signature").Inside())
+			m.thoughts.End()
 		}
-		if signature := text.Get("signature").Inside(); signature != "" {
-			m.thoughts.sign(i, signature)
-		}
-		if redacted := v.Get("redactedContent").Inside(); redacted != "" {
-			m.thoughts.redacted(redacted)
-		}
+		m.thoughts.Redacted(v.Get("redactedContent").Inside())
+	default:
+		m.thoughts.Other()
 	}
 }
 
+func (m *message) text(to translate.Sink, v jsonview.Value) {
+	to.Text(0, v.Inside())
+	m.thoughts.Said(v.Inside())
+}
+
 func (m *message) toolUse(to translate.Sink, v jsonview.Value) {
-	if v.Get("type").Is(serverTool) {
-		return
-	}
 	input := v.Get("input").Raw
 	if input == "" || input == "null" {
 		input = "{}"
 	}
-	call, answer := m.call(to, v)
-	if answer {
+	switch call, kind := m.call(to, v); kind {
+	case callClient:
+		to.ArgumentsJSON(0, call, input)
+	case callAnswer:
 		to.Text(0, string(jsonview.AppendEscaped(nil, input)))
-		return
 	}
-	to.ArgumentsJSON(0, call, input)
 }

@@ -106,6 +106,60 @@ func TestBesideTheAnswerToolTheModelMayCallOthers(t *testing.T) {
 	require.Equal(t, "tool_calls", r.Reason)
 }
 
+func TestAnAnswerThatIsGivenTwiceCountsOnce(t *testing.T) {
+	c := &translate.Context{AnswerTool: "city"}
+	r := &dialecttest.Recorder{}
+	events := append([]string{begin}, callBlock("0", "t", "city", `{\"a\":1}`)...)
+	events = append(events, callBlock("1", "u", "city", `{\"a\":2}`)...)
+	require.Equal(t, translate.Complete, feed(dialect.Decoder(c), r, append(events, end)...))
+	require.Equal(t, `{"a":1}`, r.Content)
+	require.Equal(t, "stop", r.Reason)
+
+	r = &dialecttest.Recorder{}
+	require.Equal(t, translate.Complete, dialect.Answer(c, r, []byte(`{"output":{"message":{"content":[{"toolUse":{"name":"city","input":{"a":1}}},{"toolUse":{"name":"city","input":{"a":2}}}]}},"stopReason":"tool_use"}`)))
+	require.Equal(t, `{"a":1}`, r.Content)
+}
+
+func TestTheEndEndsWhatIsOpenAndComesOnce(t *testing.T) {
+	r := &dialecttest.Recorder{}
+	d := dialect.Decoder(&translate.Context{AnswerTool: "city", Carried: kept{}})
+	events := []string{
+		begin,
+		`{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"a"}}}}`,
+		`{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"c2ln"}}}}`,
+		callBlock("1", "t", "city")[0],
+		end, end, metadata,
+	}
+	require.Equal(t, translate.Complete, feed(d, r, events...))
+	require.Equal(t, "{}", r.Content)
+	require.Equal(t, 1, strings.Count(strings.Join(r.Lines, "\n"), "finish"))
+	require.Equal(t, 1, strings.Count(strings.Join(r.Lines, "\n"), `carry bedrock {"thinking_blocks":[{"type":"thinking","thinking":"a","signature":"c2ln"}]}`))
+}
+
+func TestThoughtsAreCarriedWithTheirPlaces(t *testing.T) {
+	const want = `{"thinking_blocks":[{"type":"thinking","thinking":"a","signature":"YQ=="},{"type":"text","bytes":5},{"type":"tool_use"},{"type":"redacted_thinking","data":"Yg=="}]}`
+	memory := kept{}
+	events := []string{
+		begin,
+		`{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"a"}}}}`,
+		`{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"YQ=="}}}}`,
+		`{"contentBlockDelta":{"contentBlockIndex":1,"delta":{"text":"\u00e9 "}}}`, `{"contentBlockDelta":{"contentBlockIndex":1,"delta":{"text":"é"}}}`,
+	}
+	events = append(events, callBlock("2", "t1", "f")...)
+	events = append(events,
+		`{"contentBlockDelta":{"contentBlockIndex":3,"delta":{"reasoningContent":{"redactedContent":"Yg=="}}}}`,
+		`{"contentBlockStart":{"contentBlockIndex":4,"start":{"toolUse":{"toolUseId":"s","name":"nova_grounding","type":"server_tool_use"}}}}`,
+		`{"contentBlockDelta":{"contentBlockIndex":5,"delta":{"reasoningContent":{"redactedContent":"behind what is not sent back"}}}}`)
+	require.Equal(t, translate.Complete, feed(dialect.Decoder(&translate.Context{Carried: memory}), &dialecttest.Recorder{}, append(events, end)...))
+	require.Equal(t, kept{"t1": want}, memory)
+
+	memory = kept{}
+	require.Equal(t, translate.Complete, dialect.Answer(&translate.Context{Carried: memory}, &dialecttest.Recorder{}, []byte(`{"output":{"message":{"content":[`+
+		`{"reasoningContent":{"reasoningText":{"text":"a","signature":"YQ=="}}},{"text":"\u00e9 é"},{"toolUse":{"toolUseId":"t1","name":"f","input":{}}},`+
+		`{"reasoningContent":{"redactedContent":"Yg=="}},{"image":{}},{"reasoningContent":{"redactedContent":"late"}}]}},"stopReason":"tool_use"}`)))
+	require.Equal(t, kept{"t1": want}, memory)
+}
+
 // kept is a memory for one conversation.
 type kept map[string]string
 
@@ -126,7 +180,7 @@ func TestThoughtsAreRememberedByTheFirstCallAndRestored(t *testing.T) {
 	events = append(events, callBlock("2", "t1", "f", "{}")...)
 	events = append(events, callBlock("3", "t2", "f", "{}")...)
 	require.Equal(t, translate.Complete, feed(dialect.Decoder(c), r, append(events, end, metadata)...))
-	require.Equal(t, kept{"t1": `{"reasoning_blocks":[{"text":"First \"a\"","signature":"c2ln"},{"redacted":"cmVk"}]}`}, memory)
+	require.Equal(t, kept{"t1": `{"thinking_blocks":[{"type":"thinking","thinking":"First \"a\"","signature":"c2ln"},{"type":"redacted_thinking","data":"cmVk"}]}`}, memory)
 
 	chat, failed := translate.ParseChat([]byte(`{"model":"m","messages":[{"role":"user","content":"Hi"},` +
 		`{"role":"assistant","tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"t2","type":"function","function":{"name":"f","arguments":"{}"}}]},` +
@@ -143,7 +197,7 @@ func TestThoughtsOfAWholeAnswerAreRemembered(t *testing.T) {
 	r := &dialecttest.Recorder{}
 	require.Equal(t, translate.Complete, dialect.Answer(&translate.Context{Carried: memory}, r, []byte(`{"output":{"message":{"content":[`+
 		`{"reasoningContent":{"reasoningText":{"text":"hm","signature":"c2ln"}}},{"toolUse":{"toolUseId":"t1","name":"f","input":{}}}]}},"stopReason":"tool_use"}`)))
-	require.Equal(t, kept{"t1": `{"reasoning_blocks":[{"text":"hm","signature":"c2ln"}]}`}, memory)
+	require.Equal(t, kept{"t1": `{"thinking_blocks":[{"type":"thinking","thinking":"hm","signature":"c2ln"}]}`}, memory)
 }
 
 func TestThoughtsThatAreTooLargeAreNotCarried(t *testing.T) {

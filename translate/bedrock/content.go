@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // block adds a content part to the list that to returns, if there is anything in it.
 func (r *request) block(p translate.Part, to func() *list) {
 	switch p.Kind {
 	case translate.PartText, translate.PartRefusal:
-		if isBlank(p.Text) {
+		if wire.Blank(p.Text) {
 			return
 		}
 		to().add(`{"text":`, p.Text.Raw, "}")
@@ -25,7 +26,7 @@ func (r *request) block(p translate.Part, to func() *list) {
 		r.file(p, to)
 	}
 	if p.CacheControl.Exists() && r.failed == nil {
-		cachePoint(to(), p.CacheControl)
+		r.cachePoint(to(), p.CacheControl)
 	}
 }
 
@@ -68,8 +69,8 @@ func (r *request) audio(p translate.Part, to func() *list) {
 
 func media(to *list, kind, format, data string) {
 	to.add(`{"`, kind, `":{"format":"`, format, `","source":{"bytes":`)
-	*to = translate.AppendQuoted(*to, data)
-	*to = append(*to, "}}}"...)
+	to.quote(data)
+	to.append("}}}")
 }
 
 // documentFormats are the media types of documents.
@@ -122,8 +123,9 @@ func (r *request) document(format, fileName, data string, to func() *list) {
 	name := r.documentName(fileName)
 	l := to()
 	l.add(`{"document":{"format":"`, format, `","name":"`, name, `","source":{"bytes":`)
-	*l = translate.AppendQuoted(*l, data)
-	*l = append(*l, "}}}"...)
+	l.quote(data)
+	l.append("}}}")
+	l.last = lastDocument
 }
 
 // maxDocumentName bounds the names of documents; Bedrock's own bound is 200 characters.

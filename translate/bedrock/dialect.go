@@ -7,6 +7,7 @@ package bedrock
 
 import (
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // Dialect is the Converse API of Bedrock's runtime endpoints.
@@ -14,19 +15,9 @@ type Dialect struct{}
 
 var _ translate.Dialect = Dialect{}
 
-// Path implements translate.Dialect. All that is not unreserved in RFC 3986 is escaped
-// in the model's name, as AWS's SDKs do before they sign a path: ids have colons, and
-// ARNs slashes too.
+// Path implements translate.Dialect.
 func (Dialect) Path(c *translate.Context) string {
-	path := append(make([]byte, 0, len(c.Model)+32), "/model/"...)
-	for i := range len(c.Model) {
-		if b := c.Model[i]; translate.IsWord(b) || b == '.' || b == '~' {
-			path = append(path, b)
-		} else {
-			const digits = "0123456789ABCDEF"
-			path = append(path, '%', digits[b>>4], digits[b&0xf])
-		}
-	}
+	path := wire.AppendAWSSegment([]byte("/model/"), c.Model)
 	path = append(path, "/converse"...)
 	if c.Stream {
 		path = append(path, "-stream"...)

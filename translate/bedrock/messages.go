@@ -2,27 +2,9 @@ package bedrock
 
 import (
 	"github.com/sluicehq/sluice/internal/jsonview"
-	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
 	"github.com/sluicehq/sluice/translate/wire"
 )
-
-// list is the inside of a JSON array under construction.
-type list []byte
-
-// next makes room for one more element, which is then appended.
-func (l *list) next() {
-	if len(*l) > 0 {
-		*l = append(*l, ',')
-	}
-}
-
-func (l *list) add(parts ...string) {
-	l.next()
-	for _, p := range parts {
-		*l = append(*l, p...)
-	}
-}
 
 // turn is what one side says before the other does: Converse wants user and assistant
 // to take turns, and the results of an assistant's calls first in the turn that follows.
@@ -50,6 +32,11 @@ func (r *request) turn(role string) *turn {
 // readConversation makes turns of the messages. System messages stand in front of all
 // of them, whatever their place.
 func (r *request) readConversation() {
+	tools := r.chat.Tools
+	if r.choice() == "none" {
+		tools = nil
+	}
+	r.prefix = wire.NewPrefix(r.c, r.chat, tools)
 	for i := range r.chat.Messages {
 		m := &r.chat.Messages[i]
 		if m.Name != "" && m.Role != translate.RoleTool {
@@ -65,8 +52,12 @@ func (r *request) readConversation() {
 		default:
 			r.user(m)
 		}
+		r.prefix.Add(m)
 	}
-	r.checkPrefill()
+	r.c.Prefix = r.prefix.Text()
+	if len(r.turns) == 0 {
+		r.fail(translate.Unsupported("messages", "the provider of this model needs a message beside the system's"))
+	}
 }
 
 func (r *request) user(m *translate.Message) {
@@ -78,11 +69,12 @@ func (r *request) user(m *translate.Message) {
 		})
 	}
 	if said != nil {
-		cachePoint(said, m.CacheControl)
+		r.cachePoint(said, m.CacheControl)
 	}
 }
 
 func (r *request) systemMessage(m *translate.Message) {
+	before := len(r.system.out)
 	for _, p := range m.Parts {
 		if p.Kind != translate.PartText {
 			r.fail(translate.Unsupported(p.Path, "the provider of this model takes only text in system messages"))
@@ -90,8 +82,8 @@ func (r *request) systemMessage(m *translate.Message) {
 		}
 		r.block(p, func() *list { return &r.system })
 	}
-	if len(r.system) > 0 {
-		cachePoint(&r.system, m.CacheControl)
+	if len(r.system.out) > before {
+		r.cachePoint(&r.system, m.CacheControl)
 	}
 }
 
@@ -101,49 +93,40 @@ func (r *request) assistant(m *translate.Message) {
 		said = &r.turn(roleAssistant).content
 		return said
 	}
-	r.restoreThoughts(m, to)
-	for _, p := range m.Parts {
+	rest := r.restoreThoughts(m, to)
+	if m == r.prefill {
+		rest = wire.Trimmed(rest)
+	}
+	for _, p := range rest.Parts {
 		if p.Kind != translate.PartText && p.Kind != translate.PartRefusal {
 			r.fail(translate.Unsupported(p.Path, "the provider of this model takes only text and tool calls in assistant messages"))
 			return
 		}
 		r.block(p, to)
 	}
-	for _, call := range m.Calls {
-		r.toolCall(call, to())
+	for i := range rest.Calls {
+		r.toolCall(&rest.Calls[i], to())
 	}
 	if said != nil {
-		cachePoint(said, m.CacheControl)
-	}
-}
-
-// checkPrefill refuses an answer's beginning where the model would refuse it.
-func (r *request) checkPrefill() {
-	if r.lastRole() == translate.RoleAssistant && r.c.Known.Has(modeldata.TraitNoPrefill) {
-		last := r.chat.Messages[len(r.chat.Messages)-1]
-		r.fail(translate.Unsupported(last.Path, "this model cannot continue a message of the assistant"))
+		r.cachePoint(said, m.CacheControl)
 	}
 }
 
 // toolCall writes a toolUse block.
-func (r *request) toolCall(call translate.AssistantCall, to *list) {
+func (r *request) toolCall(call *translate.AssistantCall, to *list) {
 	r.toolUse = true
-	arguments := call.Arguments
-	if arguments == "" || arguments == "null" {
-		arguments = "{}"
-	}
-	input, ok := jsonview.Parse([]byte(arguments))
-	if !ok || !input.IsObject() {
-		r.fail(translate.InvalidType(call.Path+".function.arguments", "the text of a JSON object for this model's provider"))
+	input, err := wire.Arguments(call)
+	if err != nil {
+		r.fail(err)
 		return
 	}
 	to.add(`{"toolUse":{"toolUseId":`)
-	*to = translate.AppendQuoted(*to, toolUseID(call.ID))
-	*to = append(*to, `,"name":`...)
-	*to = translate.AppendQuoted(*to, call.Name)
-	*to = append(*to, `,"input":`...)
-	*to = jsonview.AppendCompact(*to, input.Raw)
-	*to = append(*to, "}}"...)
+	to.quote(toolUseID(call.ID))
+	to.append(`,"name":`)
+	to.quote(call.Name)
+	to.append(`,"input":`)
+	to.out = jsonview.AppendCompact(to.out, input)
+	to.append("}}")
 }
 
 // toolResult writes a toolResult block. A result without anything in it has an empty
@@ -151,61 +134,42 @@ func (r *request) toolCall(call translate.AssistantCall, to *list) {
 func (r *request) toolResult(m *translate.Message) {
 	r.toolUse = true
 	var content list
-	var cache jsonview.Value
+	cache := m.CacheControl
 	for _, p := range m.Parts {
 		if p.Kind == translate.PartAudio {
 			r.fail(translate.Unsupported(p.Path, "the provider of this model takes no audio in the results of tools"))
 			return
 		}
-		if p.CacheControl.Exists() {
+		if !m.CacheControl.Exists() && p.CacheControl.Exists() {
 			cache = p.CacheControl
 		}
 		p.CacheControl = jsonview.Value{}
 		r.block(p, func() *list { return &content })
 	}
-	if m.CacheControl.Exists() {
-		cache = m.CacheControl
-	}
 	to := &r.turn(roleUser).results
 	to.add(`{"toolResult":{"toolUseId":`)
-	*to = translate.AppendQuoted(*to, toolUseID(m.CallID))
-	*to = append(*to, `,"content":[`...)
-	*to = append(*to, content...)
-	*to = append(*to, "]}}"...)
-	cachePoint(to, cache)
+	to.quote(toolUseID(m.CallID))
+	to.append(`,"content":[`, jsonview.View(content.out), "]}}")
+	r.cachePoint(to, cache)
 }
 
 // toolUseID is an id of at most 64 letters, digits, _ and -.
 // https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolUseBlock.html
 func toolUseID(id string) string { return translate.CallID(id, 64, translate.IsWord) }
 
-// cachePoint marks the end of what is to be cached, if the client asked for that in
-// Anthropic's way.
-// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html
-func cachePoint(to *list, control jsonview.Value) {
-	if !control.Get("type").Is("ephemeral") {
-		return
-	}
-	if ttl := control.Get("ttl"); ttl.Is("5m") || ttl.Is("1h") {
-		to.add(`{"cachePoint":{"type":"default","ttl":`, ttl.Raw, "}}")
-		return
-	}
-	to.add(`{"cachePoint":{"type":"default"}}`)
-}
-
 func (r *request) conversationSize() int {
 	size := 0
 	for _, t := range r.turns {
-		size += len(t.results) + len(t.content) + 64
+		size += len(t.results.out) + len(t.content.out) + 64
 	}
 	return size
 }
 
 // writeConversation writes system and messages.
 func (r *request) writeConversation(out *wire.Object) {
-	if len(r.system) > 0 {
+	if len(r.system.out) > 0 {
 		out.Literal("system", "[")
-		out.Out = append(append(out.Out, r.system...), ']')
+		out.Out = append(append(out.Out, r.system.out...), ']')
 	}
 	out.Literal("messages", "[")
 	for i, t := range r.turns {
@@ -213,11 +177,11 @@ func (r *request) writeConversation(out *wire.Object) {
 			out.Out = append(out.Out, ',')
 		}
 		out.Out = append(out.Out, `{"role":"`+t.role+`","content":[`...)
-		out.Out = append(out.Out, t.results...)
-		if len(t.results) > 0 && len(t.content) > 0 {
+		out.Out = append(out.Out, t.results.out...)
+		if len(t.results.out) > 0 && len(t.content.out) > 0 {
 			out.Out = append(out.Out, ',')
 		}
-		out.Out = append(out.Out, t.content...)
+		out.Out = append(out.Out, t.content.out...)
 		out.Out = append(out.Out, "]}"...)
 	}
 	out.Out = append(out.Out, ']')

@@ -1,7 +1,6 @@
 package bedrock
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -37,12 +36,9 @@ type field struct{ name, json string }
 // https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html
 func (r *request) planThinking() {
 	r.thinking.maxTokens = r.chat.MaxTokens
+	r.heedNative()
 	effort, how := r.chat.Effort, r.c.Known.Reasoning
 	if effort == "" {
-		return
-	}
-	if !slices.Contains(efforts[:], effort) {
-		r.fail(translate.InvalidType("reasoning_effort", "one of none, minimal, low, medium, high, xhigh and max"))
 		return
 	}
 	switch how.Style {
@@ -59,8 +55,24 @@ func (r *request) planThinking() {
 	}
 }
 
-// efforts are OpenAI's words for reasoning_effort.
-var efforts = [...]string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+// heedNative heeds the member thinking that the client wrote itself, in Claude's words.
+func (r *request) heedNative() {
+	var kind jsonview.Value
+	for _, m := range r.chat.Unknown {
+		switch m.Name {
+		case "thinking":
+			kind = m.Value.Get("type")
+		case modelFields:
+			kind = m.Value.Get("thinking", "type")
+		}
+	}
+	if kind.Is("enabled") && r.c.AnswerTool != "" {
+		r.fail(translate.Unsupported("thinking", "this model cannot think and answer in the form of 'response_format' at once"))
+	}
+	if kind.Is("enabled") || kind.Is("adaptive") {
+		r.thinking.sampling = nearlyFixed
+	}
+}
 
 // mayThink tells whether the rest of the request allows thoughts. Claude refuses them
 // beside a tool that must be called or a text that must be continued, except where it
@@ -71,7 +83,7 @@ func (r *request) mayThink(how modeldata.Reasoning) bool {
 		return true
 	case r.forcesTool():
 		r.c.Warn("'reasoning_effort' turned no thinking on: this model cannot think when it has to call a tool.")
-	case r.lastRole() == translate.RoleAssistant:
+	case r.prefill != nil:
 		r.c.Warn("'reasoning_effort' turned no thinking on: this model cannot think when it continues a message.")
 	default:
 		return true
@@ -79,8 +91,24 @@ func (r *request) mayThink(how modeldata.Reasoning) bool {
 	return false
 }
 
-func (r *request) lastRole() translate.Role {
-	return r.chat.Messages[len(r.chat.Messages)-1].Role
+// knowsThoughts tells whether the thoughts are there that led to the calls whose results
+// the model gets. Claude refuses to go on thinking without, where it takes a budget.
+func (r *request) knowsThoughts() bool {
+	start := wire.LoopStart(r.chat)
+	if start == nil || r.hasThoughts(start) {
+		return true
+	}
+	r.c.Warn("'reasoning_effort' turned no thinking on: what this model thought before it called the tools is not known.")
+	return false
+}
+
+// planPrefill finds out whether there is a text to continue, and refuses it where the
+// model would.
+func (r *request) planPrefill() {
+	r.prefill = wire.Prefill(r.chat)
+	if r.prefill != nil && r.c.Known.Has(modeldata.TraitNoPrefill) {
+		r.fail(translate.Unsupported(r.prefill.Path, "this model cannot continue a message of the assistant"))
+	}
 }
 
 func (r *request) dropEffort(why string) {
@@ -108,7 +136,7 @@ func (r *request) planBudget(effort string, how modeldata.Reasoning) {
 		r.planOff(how)
 		return
 	}
-	if !r.mayThink(how) {
+	if !r.mayThink(how) || !r.knowsThoughts() {
 		return
 	}
 	budget, ok := wire.Nearest(how.Budgets, effort)
@@ -193,30 +221,3 @@ func (r *request) planNova(word string) {
 }
 
 func quoted(text string) string { return string(translate.AppendQuoted(nil, text)) }
-
-// vendor is the name under which thoughts are carried from an answer to the requests
-// that follow, and thoughtBlocks the member that has them: a list of
-// {"text":…,"signature":…} and {"redacted":…}.
-const (
-	vendor        = "bedrock"
-	thoughtBlocks = "reasoning_blocks"
-)
-
-// restoreThoughts writes the thoughts that led to an assistant's message in front of it.
-// They come back with the message, or from memory by the id of its first tool call.
-// Blocks without a signature are of no use: models refuse them.
-func (r *request) restoreThoughts(m *translate.Message, to func() *list) {
-	carried := m.Extra.Get(vendor)
-	if !carried.IsObject() && r.c.Carried != nil && len(m.Calls) > 0 {
-		carried, _ = jsonview.Parse([]byte(r.c.Carried.Find(m.Calls[0].ID)))
-	}
-	for _, b := range carried.Get(thoughtBlocks).Elements {
-		text, signature, redacted := b.Get("text"), b.Get("signature"), b.Get("redacted")
-		switch {
-		case redacted.Inside() != "":
-			to().add(`{"reasoningContent":{"redactedContent":`, redacted.Raw, "}}")
-		case text.IsString() && signature.Inside() != "":
-			to().add(`{"reasoningContent":{"reasoningText":{"text":`, text.Raw, `,"signature":`, signature.Raw, "}}}")
-		}
-	}
-}

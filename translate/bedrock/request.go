@@ -1,8 +1,6 @@
 package bedrock
 
 import (
-	"strings"
-
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
@@ -28,11 +26,18 @@ func (Dialect) Request(c *translate.Context, chat *translate.Chat) ([]byte, *tra
 	if e := rules.Apply(c, chat); e != nil {
 		return nil, e
 	}
+	if e := wire.RefuseForModel(c, chat); e != nil {
+		return nil, e
+	}
+	if e := wire.CheckEffort(chat.Effort); e != nil {
+		return nil, e
+	}
 	r := request{c: c, chat: chat}
-	r.readConversation()
+	r.planPrefill()
 	r.planFormat()
 	r.planThinking()
-	out := wire.NewObject(len(r.system) + r.conversationSize() + 1024)
+	r.readConversation()
+	out := wire.NewObject(len(r.system.out) + r.conversationSize() + 1024)
 	r.writeConversation(out)
 	r.writeInference(out)
 	r.writeTools(out)
@@ -55,9 +60,13 @@ type request struct {
 	turns     []*turn
 	documents []string // the names of documents, which must differ
 	toolUse   bool     // the conversation has tool calls or results
+	prefix    *wire.Prefix
 
+	prefill  *translate.Message // the assistant's, which the model is to continue; nil for none
 	thinking thinking
-	schema   bool // the answer's form is asked for by outputConfig
+	// The answer's form is asked for by outputConfig, or by a tool.
+	schema     bool
+	answerTool *translate.Tool
 }
 
 func (r *request) fail(e *translate.Error) {
@@ -73,13 +82,7 @@ func (r *request) writeInference(out *wire.Object) {
 		in.Int("maxTokens", r.thinking.maxTokens)
 	}
 	r.writeSampling(in)
-	var stop []jsonview.Value
-	for _, s := range r.chat.Stop {
-		if s.Inside() != "" {
-			stop = append(stop, s)
-		}
-	}
-	in.Strings("stopSequences", stop)
+	in.Strings("stopSequences", r.chat.Stop)
 	if config := in.End(); len(config) > len("{}") {
 		out.Literal("inferenceConfig", string(config))
 	}
@@ -181,6 +184,3 @@ func membersOf(v jsonview.Value) []translate.Member {
 	}
 	return all
 }
-
-// isBlank tells whether a text has nothing to see in it. Bedrock refuses such blocks.
-func isBlank(text jsonview.Value) bool { return strings.TrimSpace(text.Text()) == "" }

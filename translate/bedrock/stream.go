@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // Decoder implements translate.Dialect.
@@ -18,6 +19,7 @@ func (Dialect) Decoder(c *translate.Context) translate.Decoder {
 type decoder struct {
 	message
 	open    []openCall
+	thought int64 // the block of the thought that is open
 	repeats translate.Repeats
 	stopped bool // messageStop came
 	counted bool // metadata came
@@ -45,16 +47,14 @@ const (
 // the form that AWS's SDKs give to the events.
 func (d *decoder) Event(to translate.Sink, name, data []byte) translate.Progress {
 	if kind, failed := strings.CutPrefix(jsonview.View(name), exception); failed {
-		to.Fail(streamError(kind, data))
+		to.Fail(wire.AWSException(kind, data))
 		return translate.Failed
 	}
 	if string(name) != deltaEvent {
 		d.repeats.Forget()
 	} else if f, text, ok := d.repeats.Match(data); ok {
 		f.Give(to, text)
-		if f.Kind == translate.FragmentReasoning {
-			d.thoughts.text(d.thoughts.block, text)
-		}
+		d.note(f.Kind, text)
 		return translate.More
 	}
 	root, ok := jsonview.Parse(data)
@@ -70,7 +70,7 @@ func (d *decoder) Event(to translate.Sink, name, data []byte) translate.Progress
 	}
 	for kind, event := range root.Members {
 		if strings.HasSuffix(kind, "Exception") {
-			to.Fail(streamError(kind, []byte(event.Raw)))
+			to.Fail(wire.AWSException(kind, []byte(event.Raw)))
 			return translate.Failed
 		}
 		if p := d.event(to, kind, event); p != translate.More {
@@ -92,8 +92,14 @@ func (d *decoder) event(to translate.Sink, kind string, v jsonview.Value) transl
 		d.stop(to, blockOf(v))
 	case "messageStop":
 		reason := v.Get("stopReason").Text()
-		if reason == "" {
+		switch {
+		case reason == "":
 			return translate.Malformed
+		case d.stopped:
+			return translate.More
+		}
+		for len(d.open) > 0 {
+			d.stop(to, d.open[0].block)
 		}
 		d.end(to, reason)
 		d.stopped = true
@@ -120,10 +126,11 @@ func blockOf(v jsonview.Value) int64 {
 	return n
 }
 
-// start begins a tool call. Tools that Bedrock runs itself are none of the client's.
+// start begins a tool call, or something that is nothing to the client.
 func (d *decoder) start(to translate.Sink, v jsonview.Value) translate.Progress {
 	use := v.Get("start", "toolUse")
-	if !use.IsObject() || use.Get("type").Is(serverTool) {
+	if !use.IsObject() {
+		d.thoughts.Other()
 		return translate.More
 	}
 	block := blockOf(v)
@@ -131,8 +138,9 @@ func (d *decoder) start(to translate.Sink, v jsonview.Value) translate.Progress 
 	if len(d.open) >= maxOpen {
 		return translate.Malformed
 	}
-	call, answer := d.call(to, use)
-	d.open = append(d.open, openCall{block: block, call: call, answer: answer})
+	if call, kind := d.call(to, use); kind != callOwn {
+		d.open = append(d.open, openCall{block: block, call: call, answer: kind == callAnswer})
+	}
 	return translate.More
 }
 
@@ -150,7 +158,7 @@ func (d *decoder) delta(to translate.Sink, v jsonview.Value) {
 	for kind, piece := range delta.Members {
 		switch kind {
 		case "text":
-			d.repeats.Give(to, translate.Fragment{Kind: translate.FragmentText}, piece)
+			d.give(to, translate.Fragment{Kind: translate.FragmentText}, piece)
 		case "toolUse":
 			d.arguments(to, block, piece.Get("input"))
 		case "reasoningContent":
@@ -167,31 +175,52 @@ func (d *decoder) arguments(to translate.Sink, block int64, piece jsonview.Value
 		}
 		o.filled = true
 		if o.answer {
-			d.repeats.Give(to, translate.Fragment{Kind: translate.FragmentText}, piece)
+			d.give(to, translate.Fragment{Kind: translate.FragmentText}, piece)
 		} else {
-			d.repeats.Give(to, translate.Fragment{Kind: translate.FragmentArguments, Call: o.call}, piece)
+			d.give(to, translate.Fragment{Kind: translate.FragmentArguments, Call: o.call}, piece)
 		}
 	}
 }
 
+// reasoning takes in a piece of a thought. No event says that one begins.
 func (d *decoder) reasoning(to translate.Sink, block int64, v jsonview.Value) {
 	for kind, piece := range v.Members {
-		escaped := piece.Inside()
+		if kind == "redactedContent" {
+			d.thoughts.Redacted(piece.Inside())
+			continue
+		}
+		if !d.thoughts.Open() || d.thought != block {
+			d.thoughts.Begin()
+			d.thought = block
+		}
 		switch kind {
 		case "text":
-			d.repeats.Give(to, translate.Fragment{Kind: translate.FragmentReasoning}, piece)
-			d.thoughts.text(block, escaped)
+			d.give(to, translate.Fragment{Kind: translate.FragmentReasoning}, piece)
 		case "signature":
-			d.thoughts.sign(block, escaped)
-		case "redactedContent":
-			d.thoughts.redacted(escaped)
+			d.thoughts.SignMore(piece.Inside())
 		}
+	}
+}
+
+// give hands a fragment on, and notes it.
+func (d *decoder) give(to translate.Sink, f translate.Fragment, v jsonview.Value) {
+	d.repeats.Give(to, f, v)
+	d.note(f.Kind, v.Inside())
+}
+
+// note tells the thoughts of a fragment of the answer.
+func (d *decoder) note(kind translate.FragmentKind, escaped string) {
+	switch kind {
+	case translate.FragmentReasoning:
+		d.thoughts.Text(escaped)
+	case translate.FragmentText:
+		d.thoughts.Said(escaped)
 	}
 }
 
 // stop ends a block.
 func (d *decoder) stop(to translate.Sink, block int64) {
-	d.thoughts.close()
+	d.thoughts.End()
 	kept := d.open[:0]
 	for _, o := range d.open {
 		if o.block != block {

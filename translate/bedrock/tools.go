@@ -1,8 +1,6 @@
 package bedrock
 
 import (
-	"slices"
-
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
@@ -18,27 +16,13 @@ func (r *request) planFormat() {
 	case f.Type == "":
 	case !f.Schema.Exists():
 		r.c.Warn("'response_format' was dropped: the provider of this model knows JSON answers by their schema only.")
-	case r.c.Known.Has(modeldata.TraitJSONSchema) || isUnknown(r.c.Known):
+	case r.c.Known.Has(modeldata.TraitJSONSchema) || !wire.IsKnown(r.c.Known):
 		r.schema = true
 	case r.forcesTool(): // the model has to call a tool of the client's, and gives no answer
 	default:
-		r.c.AnswerTool = r.answerToolName()
+		r.answerTool = wire.AnswerTool(r.chat)
+		r.c.AnswerTool = r.answerTool.Name
 	}
-}
-
-func isUnknown(m modeldata.Model) bool {
-	return m.Context == 0 && m.MaxOutput == 0 && m.Reasoning.Style == "" && len(m.Refuses) == 0 && len(m.Traits) == 0
-}
-
-func (r *request) answerToolName() string {
-	name := r.chat.Format.Name
-	if name == "" || translate.CallID(name, 60, translate.IsWord) != name {
-		name = "answer"
-	}
-	for slices.ContainsFunc(r.chat.Tools, func(t translate.Tool) bool { return t.Name == name }) {
-		name += "_"
-	}
-	return name
 }
 
 // choice is the mode of tool_choice, which says nothing where there are no tools.
@@ -68,18 +52,18 @@ func (r *request) writeTools(out *wire.Object) {
 			r.tool(&tools, &r.chat.Tools[i])
 		}
 	}
-	own := len(tools) > 0
-	if r.c.AnswerTool != "" {
-		r.answerTool(&tools)
+	own := len(tools.out) > 0
+	if r.answerTool != nil {
+		r.tool(&tools, r.answerTool)
 	}
-	if len(tools) == 0 && r.toolUse {
+	if len(tools.out) == 0 && r.toolUse {
 		tools.add(unusedTool)
 	}
-	if len(tools) == 0 {
+	if len(tools.out) == 0 {
 		return
 	}
 	out.Literal("toolConfig", `{"tools":[`)
-	out.Out = append(append(out.Out, tools...), ']')
+	out.Out = append(append(out.Out, tools.out...), ']')
 	r.writeToolChoice(out, own)
 	out.Out = append(out.Out, '}')
 }
@@ -88,47 +72,23 @@ func (r *request) writeTools(out *wire.Object) {
 // https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html
 func (r *request) tool(to *list, t *translate.Tool) {
 	to.add(`{"toolSpec":{"name":`)
-	*to = translate.AppendQuoted(*to, t.Name)
+	to.quote(t.Name)
 	if t.Description.Inside() != "" {
-		*to = append(append(*to, `,"description":`...), t.Description.Raw...)
+		to.append(`,"description":`, t.Description.Raw)
 	}
-	*to = append(*to, `,"inputSchema":{"json":`...)
-	*to = appendSchema(*to, t.Parameters)
-	*to = append(*to, '}')
-	if t.Strict.IsTrue() {
-		if r.c.Known.Has(modeldata.TraitJSONSchema) {
-			*to = append(*to, `,"strict":true`...)
-		} else {
-			r.c.Warn("'strict' of tools was dropped: this model is not known to hold itself to schemas.")
-		}
+	strict := t.Strict.IsTrue()
+	if strict && !r.c.Known.Has(modeldata.TraitJSONSchema) {
+		r.c.Warn("'strict' of tools was dropped: this model is not known to hold itself to schemas.")
+		strict = false
 	}
-	*to = append(*to, "}}"...)
-	cachePoint(to, t.CacheControl)
-}
-
-// appendSchema appends the schema of a tool's input, which must say that it is an object.
-func appendSchema(dst []byte, schema jsonview.Value) []byte {
-	if schema.Len() == 0 {
-		return append(dst, `{"type":"object","properties":{}}`...)
+	to.append(`,"inputSchema":{"json":`)
+	to.out = wire.AppendInputSchema(to.out, t.Parameters, strict)
+	to.append("}")
+	if strict {
+		to.append(`,"strict":true`)
 	}
-	if schema.Get("type").Exists() {
-		return jsonview.AppendCompact(dst, schema.Raw)
-	}
-	dst = append(dst, `{"type":"object",`...)
-	compact := jsonview.AppendCompact(nil, schema.Raw)
-	return append(dst, compact[1:]...)
-}
-
-func (r *request) answerTool(to *list) {
-	to.add(`{"toolSpec":{"name":"`, r.c.AnswerTool, `","description":`)
-	if d := r.chat.Format.Description; d.Inside() != "" {
-		*to = append(*to, d.Raw...)
-	} else {
-		*to = append(*to, `"Gives the answer to the user. The arguments are the whole answer."`...)
-	}
-	*to = append(*to, `,"inputSchema":{"json":`...)
-	*to = appendSchema(*to, r.chat.Format.Schema)
-	*to = append(*to, "}}}"...)
+	to.append("}}")
+	r.cachePoint(to, t.CacheControl)
 }
 
 // writeToolChoice writes toolChoice. own says that tools of the client's are declared.
@@ -168,7 +128,7 @@ func (r *request) writeOutput(out *wire.Object) {
 	if r.schema {
 		f := r.chat.Format
 		in.Literal("textFormat", `{"type":"json_schema","structure":{"jsonSchema":{"schema":"`)
-		in.Out = jsonview.AppendEscaped(in.Out, f.Schema.Raw)
+		in.Out = jsonview.AppendEscaped(in.Out, jsonview.View(wire.AppendStrictSchema(nil, f.Schema)))
 		in.Out = append(in.Out, '"')
 		if f.Name != "" {
 			in.Out = translate.AppendQuoted(append(in.Out, `,"name":`...), f.Name)

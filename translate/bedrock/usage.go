@@ -32,8 +32,11 @@ func reportUsage(to translate.Sink, v jsonview.Value) {
 	to.Usage(u, v.Raw)
 }
 
+// maxCount keeps sums of counts from running over.
+const maxCount = 1 << 53
+
 func setCount(to *tokens.Count, v jsonview.Value) {
-	if n, ok := v.Int(); ok && n >= 0 {
+	if n, ok := v.Int(); ok && n >= 0 && n <= maxCount {
 		to.Set(n)
 	}
 }

@@ -3,17 +3,18 @@ package cohere
 import (
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 func (r *request) messages() *translate.Error {
 	r.Name("messages")
+	r.Open('[')
 	for i := range r.chat.Messages {
-		r.Out = append(r.Out, "[,"[min(i, 1)])
 		if err := r.message(&r.chat.Messages[i]); err != nil {
 			return err
 		}
 	}
-	r.Out = append(r.Out, ']')
+	r.Close(']')
 	return nil
 }
 
@@ -22,14 +23,13 @@ func (r *request) message(m *translate.Message) *translate.Error {
 		return translate.Unsupported(m.Path+".prefix",
 			"the provider of this model does not continue an answer that was begun")
 	}
-	r.Out = append(r.Out, `{"role":`...)
-	r.Out = translate.AppendQuoted(r.Out, string(m.Role))
+	r.Open('{')
+	r.Text("role", string(m.Role))
 	switch m.Role {
 	case translate.RoleTool:
-		r.Out = append(r.Out, `,"tool_call_id":`...)
-		r.Out = translate.AppendQuoted(r.Out, m.CallID)
+		r.Text("tool_call_id", m.CallID)
 	case translate.RoleAssistant:
-		r.Out = r.appendPlan(r.Out, m)
+		r.plan(m)
 	}
 	if err := r.content(m); err != nil {
 		return err
@@ -37,22 +37,19 @@ func (r *request) message(m *translate.Message) *translate.Error {
 	if m.Role == translate.RoleAssistant {
 		r.calls(m.Calls)
 		if citations := m.Extra.Get(vendor, "citations"); citations.IsArray() {
-			r.Out = append(r.Out, `,"citations":`...)
-			r.Out = jsonview.AppendCompact(r.Out, citations.Raw)
+			r.Raw("citations", citations)
 		}
 	}
-	r.Out = append(r.Out, '}')
+	r.Close('}')
 	return nil
 }
 
-// appendPlan appends the reasoning in front of tool calls of a model that does not
-// think but plans. What such a model reasoned without calls is of no use to it.
-func (r *request) appendPlan(dst []byte, m *translate.Message) []byte {
-	if m.Reasoning.Exists() && len(m.Calls) > 0 && !r.thinks() {
-		dst = append(dst, `,"tool_plan":`...)
-		dst = append(dst, m.Reasoning.Raw...)
+// plan writes the reasoning in front of tool calls of a model that does not think but
+// plans. What such a model reasoned without calls is of no use to it.
+func (r *request) plan(m *translate.Message) {
+	if len(m.Calls) > 0 && !r.thinks() {
+		r.Raw("tool_plan", m.Reasoning)
 	}
-	return dst
 }
 
 // content writes the content of a message: a string if it is a single text, otherwise a
@@ -62,30 +59,33 @@ func (r *request) content(m *translate.Message) *translate.Error {
 	switch {
 	case len(m.Parts) == 0 && !thought:
 		if len(m.Calls) == 0 {
-			r.Out = append(r.Out, `,"content":""`...)
+			r.Text("content", "")
 		}
 		return nil
 	case len(m.Parts) == 1 && !thought && isText(&m.Parts[0]):
-		r.Out = append(r.Out, `,"content":`...)
-		r.Out = append(r.Out, m.Parts[0].Text.Raw...)
+		r.Raw("content", m.Parts[0].Text)
 		return nil
 	}
-	r.Out = append(r.Out, `,"content":`...)
-	separator := byte('[')
+	r.Name("content")
+	r.Open('[')
 	if thought {
-		r.Out = append(r.Out, `[{"type":"thinking","thinking":`...)
-		r.Out = append(append(r.Out, m.Reasoning.Raw...), '}')
-		separator = ','
+		r.block("thinking", m.Reasoning)
 	}
 	for i := range m.Parts {
-		r.Out = append(r.Out, separator)
 		if err := r.part(m.Role, &m.Parts[i]); err != nil {
 			return err
 		}
-		separator = ','
 	}
-	r.Out = append(r.Out, ']')
+	r.Close(']')
 	return nil
+}
+
+// block writes a content block of a kind that has its text under the same name.
+func (r *request) block(kind string, text jsonview.Value) {
+	r.Open('{')
+	r.Text("type", kind)
+	r.Raw(kind, text)
+	r.Close('}')
 }
 
 func isText(p *translate.Part) bool {
@@ -95,8 +95,7 @@ func isText(p *translate.Part) bool {
 func (r *request) part(role translate.Role, p *translate.Part) *translate.Error {
 	switch p.Kind {
 	case translate.PartText, translate.PartRefusal:
-		r.Out = append(r.Out, `{"type":"text","text":`...)
-		r.Out = append(append(r.Out, p.Text.Raw...), '}')
+		r.block("text", p.Text)
 	case translate.PartImage:
 		if role != translate.RoleUser {
 			return translate.Unsupported(p.Path, "the provider of this model takes images from users only")
@@ -115,36 +114,40 @@ func (r *request) image(p *translate.Part) {
 	if url == "" {
 		url = "data:" + p.Media + ";base64," + p.Data
 	}
-	r.Out = append(r.Out, `{"type":"image_url","image_url":{"url":`...)
-	r.Out = translate.AppendQuoted(r.Out, url)
+	r.Open('{')
+	r.Text("type", "image_url")
+	r.Name("image_url")
+	r.Open('{')
+	r.Text("url", url)
 	if p.Detail != "" {
-		r.Out = append(r.Out, `,"detail":`...)
-		r.Out = translate.AppendQuoted(r.Out, p.Detail)
+		r.Text("detail", p.Detail)
 	}
-	r.Out = append(r.Out, "}}"...)
+	r.Close('}')
+	r.Close('}')
 }
 
+// calls writes tool calls. Arguments stay as they are, even those that are no JSON.
 func (r *request) calls(calls []translate.AssistantCall) {
+	if len(calls) == 0 {
+		return
+	}
+	r.Name("tool_calls")
+	r.Open('[')
 	for i := range calls {
 		call := &calls[i]
-		if i == 0 {
-			r.Out = append(r.Out, `,"tool_calls":[`...)
-		} else {
-			r.Out = append(r.Out, ',')
+		arguments, err := wire.Arguments(call)
+		if err != nil {
+			arguments = call.Arguments
 		}
-		r.Out = append(r.Out, `{"id":`...)
-		r.Out = translate.AppendQuoted(r.Out, call.ID)
-		r.Out = append(r.Out, `,"type":"function","function":{"name":`...)
-		r.Out = translate.AppendQuoted(r.Out, call.Name)
-		r.Out = append(r.Out, `,"arguments":`...)
-		if call.Arguments == "" {
-			r.Out = append(r.Out, `"{}"`...)
-		} else {
-			r.Out = translate.AppendQuoted(r.Out, call.Arguments)
-		}
-		r.Out = append(r.Out, "}}"...)
+		r.Open('{')
+		r.Text("id", call.ID)
+		r.Text("type", "function")
+		r.Name("function")
+		r.Open('{')
+		r.Text("name", call.Name)
+		r.Text("arguments", arguments)
+		r.Close('}')
+		r.Close('}')
 	}
-	if len(calls) > 0 {
-		r.Out = append(r.Out, ']')
-	}
+	r.Close(']')
 }

@@ -22,6 +22,9 @@ func (Dialect) Request(c *translate.Context, chat *translate.Chat) ([]byte, *tra
 	if err := wire.RefuseForModel(c, chat); err != nil {
 		return nil, err
 	}
+	if err := wire.CheckEffort(chat.Effort); err != nil {
+		return nil, err
+	}
 	wire.LeftOut(c, chat)
 	r := &request{Object: wire.NewObject(4 << 10), context: c, chat: chat}
 	r.Text("model", c.Model)
@@ -53,29 +56,34 @@ func (r *request) format() {
 	}
 }
 
-// highestP is the greatest p that Cohere takes, while 1 is OpenAI's default, which many
-// clients send.
-const highestP = 0.99
-
 func (r *request) sampling() {
 	chat := r.chat
 	if chat.MaxTokens > 0 {
 		r.Int("max_tokens", chat.MaxTokens)
 	}
 	r.Strings("stop_sequences", chat.Stop)
-	topP := chat.TopP
-	if p, ok := topP.Float(); ok && p > highestP && p <= 1 {
-		topP = jsonview.Value{Raw: "0.99"}
-		r.context.Warn("'top_p' was lowered to 0.99, the most that the provider of this model takes.")
-	}
 	r.choosable("temperature", "temperature", chat.Temperature)
-	r.choosable("top_p", "p", topP)
+	r.choosable("top_p", "p", r.topP())
 	r.choosable("frequency_penalty", "frequency_penalty", chat.FrequencyPenalty)
 	r.choosable("presence_penalty", "presence_penalty", chat.PresencePenalty)
 	r.choosable("seed", "seed", chat.Seed)
 	if chat.Logprobs && wire.Takes(r.context, "logprobs") {
 		r.Bool("logprobs", true)
 	}
+}
+
+// topP is the client's within the bounds that Cohere has for it: 1 is OpenAI's default,
+// which many clients send, and 0 means the one token that is most likely.
+func (r *request) topP() jsonview.Value {
+	switch p, ok := r.chat.TopP.Float(); {
+	case ok && p > 0.99 && p <= 1:
+		r.context.Warn("'top_p' was lowered to 0.99, the most that the provider of this model takes.")
+		return jsonview.Value{Raw: "0.99"}
+	case ok && p < 0.01 && p >= 0:
+		r.context.Warn("'top_p' was raised to 0.01, the least that the provider of this model takes.")
+		return jsonview.Value{Raw: "0.01"}
+	}
+	return r.chat.TopP
 }
 
 // choosable writes a parameter of sampling if the model takes it.
@@ -86,12 +94,16 @@ func (r *request) choosable(name, native string, v jsonview.Value) {
 }
 
 // thinking asks for as much thinking as the client wants. Models that can think do so
-// unless they are told not to.
+// unless they are told not to. One of which nothing is known may be one of them.
 func (r *request) thinking() {
 	effort, known := r.chat.Effort, r.context.Known.Reasoning
 	budget, ok := wire.Nearest(known.Budgets, effort)
 	switch {
 	case effort == "" || !wire.Takes(r.context, "reasoning_effort"):
+	case known.Style == modeldata.StyleNone && wire.IsKnown(r.context.Known):
+		if effort != "none" {
+			r.context.Warn("'reasoning_effort' was dropped: this model does not think.")
+		}
 	case effort == "none" && !known.Always:
 		r.Literal("thinking", `{"type":"disabled"}`)
 	case ok:

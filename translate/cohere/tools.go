@@ -1,7 +1,6 @@
 package cohere
 
 import (
-	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
 )
@@ -28,13 +27,13 @@ func (r *request) tools() *translate.Error {
 		return nil
 	}
 	r.Name("tools")
+	r.Open('[')
 	strict := false
 	for i := range offered {
-		r.Out = append(r.Out, "[,"[min(i, 1)])
-		r.tool(&offered[i])
+		r.Tool(&offered[i])
 		strict = strict || offered[i].Strict.IsTrue()
 	}
-	r.Out = append(r.Out, ']')
+	r.Close(']')
 	if strict { // for all tools or none
 		r.Bool("strict_tools", true)
 	}
@@ -71,23 +70,4 @@ func named(tools []translate.Tool, name string) []translate.Tool {
 		}
 	}
 	return nil
-}
-
-// noParameters is the schema of a function without any; Cohere wants one.
-const noParameters = `{"type":"object","properties":{}}`
-
-func (r *request) tool(t *translate.Tool) {
-	r.Out = append(r.Out, `{"type":"function","function":{"name":`...)
-	r.Out = translate.AppendQuoted(r.Out, t.Name)
-	if t.Description.Exists() {
-		r.Out = append(r.Out, `,"description":`...)
-		r.Out = append(r.Out, t.Description.Raw...)
-	}
-	r.Out = append(r.Out, `,"parameters":`...)
-	if t.Parameters.Exists() {
-		r.Out = jsonview.AppendCompact(r.Out, t.Parameters.Raw)
-	} else {
-		r.Out = append(r.Out, noParameters...)
-	}
-	r.Out = append(r.Out, "}}"...)
 }

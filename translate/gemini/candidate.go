@@ -169,7 +169,7 @@ func (d *decoder) openCall(to translate.Sink, ch *choice, id, name string, signa
 		call.ID = translate.MintCallID(d.answerID(), ch.index, ch.calls)
 	}
 	if signature.Exists() {
-		call.Vendor, call.Carry = vendor, carry(signature)
+		call.Vendor, call.Carry = vendor(d.c), carry(signature)
 	}
 	keep(d.c.Carried, call.ID, id != "", signature)
 	ch.calls++

@@ -1,58 +1,33 @@
-package gemini_test
+package gemini
 
 import (
 	"encoding/json"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/accounting/tokens"
-	"github.com/sluicehq/sluice/sse"
+	"github.com/sluicehq/sluice/internal/dialecttest"
 	"github.com/sluicehq/sluice/translate"
-	"github.com/sluicehq/sluice/translate/framing"
-	"github.com/sluicehq/sluice/translate/gemini"
 )
 
-const capturesDir = "../../../shared/captures"
-
-// recording is an answer that was recorded, and what its files say of it.
-type recording struct {
-	API    string `json:"api"`
-	Status int    `json:"status"`
-	dir    string
-	body   []byte
-	media  string
+// eachRecording runs a subtest for each recording, except for what is no answer at all.
+func eachRecording(t *testing.T, run func(t *testing.T, r dialecttest.Recording)) {
+	t.Helper()
+	dialecttest.EachRecording(t, "../../../shared/captures", "gemini-generate", func(t *testing.T, r dialecttest.Recording) {
+		if !strings.HasSuffix(t.Name(), "invalid-json") {
+			run(t, r)
+		}
+	})
 }
 
-func recordings(t *testing.T) []recording {
-	t.Helper()
-	metas, err := filepath.Glob(filepath.Join(capturesDir, "*", "*", "meta.json"))
-	require.NoError(t, err)
-	var all []recording
-	for _, meta := range metas {
-		about, err := os.ReadFile(meta)
-		require.NoError(t, err)
-		r := recording{dir: filepath.Dir(meta)}
-		require.NoError(t, json.Unmarshal(about, &r))
-		if r.API != "gemini-generate" {
-			continue
-		}
-		r.media = "text/event-stream"
-		if r.body, err = os.ReadFile(filepath.Join(r.dir, "response.sse")); err != nil {
-			r.media = "application/json"
-			r.body, err = os.ReadFile(filepath.Join(r.dir, "response.json"))
-			require.NoError(t, err)
-		}
-		all = append(all, r)
+// framingOf is how a recorded stream is framed.
+func framingOf(r dialecttest.Recording) translate.Framing {
+	if len(r.Body) > 0 && r.Body[0] == '[' {
+		return translate.FramingArray
 	}
-	if len(all) == 0 {
-		t.Skip("no recordings at " + capturesDir)
-	}
-	return all
+	return translate.FramingSSE
 }
 
 // plainResponse is what the test itself reads of an answer.
@@ -90,14 +65,14 @@ type plainChoice struct {
 	signatures              []string
 }
 
-func (r *recording) responses(t *testing.T) []plainResponse {
+func plainResponses(t *testing.T, r dialecttest.Recording) []plainResponse {
 	t.Helper()
 	var all []plainResponse
-	if r.media == "application/json" {
-		require.NoError(t, json.Unmarshal(r.body, &all))
+	if framingOf(r) == translate.FramingArray {
+		require.NoError(t, json.Unmarshal(r.Body, &all))
 		return all
 	}
-	for line := range strings.Lines(string(r.body)) {
+	for line := range strings.Lines(string(r.Body)) {
 		if data, ok := strings.CutPrefix(line, "data: "); ok {
 			var one plainResponse
 			require.NoError(t, json.Unmarshal([]byte(data), &one))
@@ -163,61 +138,24 @@ func readPlainly(responses []plainResponse) (map[int]*plainChoice, map[string]fl
 	return choices, counts
 }
 
-// feed gives a body to a decoder in pieces of random sizes.
-func (r *recording) feed(t *testing.T, to translate.Sink, random *rand.Rand) translate.Progress {
-	t.Helper()
-	f, ok := gemini.Dialect{}.Framing(r.media)
-	require.True(t, ok)
-	split := framing.New(f, 32<<20)
-	decoder := gemini.Dialect{}.Decoder(&translate.Context{Carried: memory{}})
-	var ev sse.Event
-	for rest := r.body; len(rest) > 0; {
-		n := min(1+random.IntN(700), len(rest))
-		piece := append([]byte(nil), rest[:n]...)
-		split.Feed(piece)
-		for split.Next(&ev) {
-			if ev.Data == nil {
-				continue
-			}
-			if p := decoder.Event(to, ev.Name, ev.Data); p != translate.More {
-				return p
-			}
-		}
-		clobber(piece)
-		rest = rest[n:]
-	}
-	if split.Flush(&ev) && ev.Data != nil {
-		if p := decoder.Event(to, ev.Name, ev.Data); p != translate.More {
-			return p
-		}
-	}
-	require.NoError(t, split.Err())
-	return decoder.End(to)
-}
-
 func TestRecordedStreams(t *testing.T) {
-	read := 0
-	for _, r := range recordings(t) {
-		if r.Status != 200 || strings.HasSuffix(r.dir, "invalid-json") {
-			continue
+	eachRecording(t, func(t *testing.T, r dialecttest.Recording) {
+		if r.Status != 200 {
+			return
 		}
-		read++
-		t.Run(filepath.Base(r.dir), func(t *testing.T) {
-			responses := r.responses(t)
-			want, counts := readPlainly(responses)
-			random := rand.New(rand.NewPCG(1, uint64(len(r.body))))
-			for range 5 {
-				var got collector
-				require.Equal(t, translate.Complete, r.feed(t, &got, random))
-				require.Nil(t, got.failure)
-				require.Equal(t, responses[0].ResponseID, got.id)
-				require.Equal(t, responses[0].ModelVersion, got.model)
-				requireChoices(t, want, got.choices)
-				requireUsage(t, counts, got.usage)
-			}
-		})
-	}
-	require.Greater(t, read, 15)
+		responses := plainResponses(t, r)
+		want, counts := readPlainly(responses)
+		for _, size := range []int{1, 13, 700, len(r.Body)} {
+			var got collector
+			require.Equal(t, translate.Complete, dialecttest.Stream(Dialect{}, &got, framingOf(r), r.Body, size))
+			require.Nil(t, got.failure)
+			require.Equal(t, responses[0].ResponseID, got.id)
+			require.Equal(t, responses[0].ModelVersion, got.model)
+			requireChoices(t, want, got.choices)
+			requireUsage(t, counts, got.usage)
+		}
+		dialecttest.Chunked(t, Dialect{}, framingOf(r), r.Body)
+	})
 }
 
 func requireChoices(t *testing.T, want map[int]*plainChoice, got map[int]*collected) {
@@ -274,87 +212,58 @@ func requireUsage(t *testing.T, counts map[string]float64, got tokens.Usage) {
 }
 
 func TestRecordedErrors(t *testing.T) {
-	read := 0
-	for _, r := range recordings(t) {
+	eachRecording(t, func(t *testing.T, r dialecttest.Recording) {
 		if r.Status < 400 {
-			continue
+			return
 		}
-		read++
-		t.Run(filepath.Base(r.dir), func(t *testing.T) {
-			var plain struct {
-				Error struct{ Message, Status string }
-			}
-			require.NoError(t, json.Unmarshal(r.body, &plain))
-			e := gemini.Dialect{}.Error(r.Status, r.media, r.body)
-			require.Equal(t, r.Status, e.Status)
-			require.Equal(t, plain.Error.Message, e.Message)
-			require.Equal(t, plain.Error.Status, e.Code)
-		})
-	}
-	require.Positive(t, read)
+		var plain struct {
+			Error struct{ Message, Status string }
+		}
+		require.NoError(t, json.Unmarshal(r.Body, &plain))
+		e := Dialect{}.Error(r.Status, r.Media, r.Body)
+		require.Equal(t, r.Status, e.Status)
+		require.Equal(t, plain.Error.Message, e.Message)
+		require.Equal(t, plain.Error.Status, e.Code)
+	})
 }
 
 // What a client of a recorded answer sends back, a signature included, is what Gemini
 // gave.
 func TestRecordedCallsGoBackAsTheyCame(t *testing.T) {
-	for _, r := range recordings(t) {
-		if r.Status != 200 || strings.HasSuffix(r.dir, "invalid-json") {
-			continue
+	eachRecording(t, func(t *testing.T, r dialecttest.Recording) {
+		if r.Status != 200 {
+			return
 		}
-		kept := memory{}
-		c := &translate.Context{Carried: kept}
+		c := &translate.Context{Carried: memory{}}
 		var got collector
-		d := gemini.Dialect{}.Decoder(c)
-		responses := r.responses(t)
-		for _, data := range r.events(t) {
-			require.Equal(t, translate.More, d.Event(&got, nil, data))
+		d := Dialect{}.Decoder(c)
+		for _, ev := range dialecttest.Events(framingOf(r), r.Body) {
+			require.Equal(t, translate.More, d.Event(&got, nil, []byte(ev.Data)))
 		}
 		require.Equal(t, translate.Complete, d.End(&got))
 		if got.choices[0] == nil || len(got.choices[0].calls) == 0 {
-			continue
+			return
 		}
-		t.Run(filepath.Base(r.dir), func(t *testing.T) {
-			request := sendBack(t, c, got.choices[0])
-			at := 0
-			for _, response := range responses {
-				for _, p := range response.Candidates[0].Content.Parts {
-					if p.FunctionCall == nil || p.FunctionCall.Name == "" {
-						continue
-					}
-					part := request.Contents[1].Parts[at]
-					answer := request.Contents[2].Parts[at]
-					require.Equal(t, p.FunctionCall.Name, part.FunctionCall.Name)
-					require.Equal(t, p.FunctionCall.ID, part.FunctionCall.ID)
-					require.Equal(t, p.ThoughtSignature, part.ThoughtSignature)
-					require.Equal(t, p.FunctionCall.ID, answer.FunctionResponse.ID)
-					require.Equal(t, p.FunctionCall.Name, answer.FunctionResponse.Name)
-					at++
+		request := sendBack(t, c, got.choices[0])
+		at := 0
+		for _, response := range plainResponses(t, r) {
+			for _, p := range response.Candidates[0].Content.Parts {
+				if p.FunctionCall == nil || p.FunctionCall.Name == "" {
+					continue
 				}
+				part := request.Contents[1].Parts[at]
+				answer := request.Contents[2].Parts[at]
+				require.Equal(t, p.FunctionCall.Name, part.FunctionCall.Name)
+				require.Equal(t, p.FunctionCall.ID, part.FunctionCall.ID)
+				require.Equal(t, p.ThoughtSignature, part.ThoughtSignature)
+				require.Equal(t, p.FunctionCall.ID, answer.FunctionResponse.ID)
+				require.Equal(t, p.FunctionCall.Name, answer.FunctionResponse.Name)
+				at++
 			}
-			require.Len(t, request.Contents[1].Parts, at)
-			require.Len(t, request.Contents[2].Parts, at)
-		})
-	}
-}
-
-func (r *recording) events(t *testing.T) [][]byte {
-	t.Helper()
-	if r.media == "application/json" {
-		var all []json.RawMessage
-		require.NoError(t, json.Unmarshal(r.body, &all))
-		var data [][]byte
-		for _, one := range all {
-			data = append(data, one)
 		}
-		return data
-	}
-	var data [][]byte
-	for line := range strings.Lines(string(r.body)) {
-		if one, ok := strings.CutPrefix(line, "data: "); ok {
-			data = append(data, []byte(one))
-		}
-	}
-	return data
+		require.Len(t, request.Contents[1].Parts, at)
+		require.Len(t, request.Contents[2].Parts, at)
+	})
 }
 
 type sentBack struct {
@@ -382,7 +291,7 @@ func sendBack(t *testing.T, c *translate.Context, answer *collected) sentBack {
 	require.NoError(t, err)
 	chat, e := translate.ParseChat(body)
 	require.Nil(t, e)
-	request, e := gemini.Dialect{}.Request(c, chat)
+	request, e := Dialect{}.Request(c, chat)
 	require.Nil(t, e)
 	var sent sentBack
 	require.NoError(t, json.Unmarshal(request, &sent))

@@ -6,6 +6,7 @@ import (
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // maxStops is how many stop sequences the API takes.
@@ -13,47 +14,42 @@ const maxStops = 5
 
 // generationConfig is the object of that name, "{}" if there is nothing to say.
 func (r *request) generationConfig() []byte {
-	outer := r.out
-	r.out = writer{}
-	w, chat := &r.out, r.chat
-	w.open('{')
-	if r.sendsNumber("temperature", chat.Temperature) {
-		w.member("temperature", chat.Temperature.Raw)
-	}
-	if r.sendsNumber("top_p", chat.TopP) {
-		w.member("topP", chat.TopP.Raw)
-	}
+	outer, w, chat := r.out, wire.NewObject(512), r.chat
+	r.out = w
+	r.choosable("temperature", "temperature", chat.Temperature)
+	r.choosable("top_p", "topP", chat.TopP)
 	if chat.MaxTokens > 0 {
-		w.key("maxOutputTokens")
-		w.number(chat.MaxTokens)
+		w.Int("maxOutputTokens", chat.MaxTokens)
 	}
 	if chat.N > 1 {
-		w.key("candidateCount")
-		w.number(int64(chat.N))
+		w.Int("candidateCount", int64(chat.N))
 	}
-	r.stopSequences()
-	if r.sendsNumber("seed", chat.Seed) {
-		w.key("seed")
-		w.number(seed(chat.Seed))
+	if len(chat.Stop) > maxStops {
+		r.fail(translate.Unsupported("stop", "the provider of this model takes at most 5 stop sequences"))
 	}
-	if !isZero(chat.PresencePenalty) && r.sendsNumber("presence_penalty", chat.PresencePenalty) {
-		w.member("presencePenalty", chat.PresencePenalty.Raw)
+	w.Strings("stopSequences", chat.Stop)
+	if chat.Seed.Exists() && wire.Takes(r.c, "seed") {
+		w.Int("seed", seed(chat.Seed))
 	}
-	if !isZero(chat.FrequencyPenalty) && r.sendsNumber("frequency_penalty", chat.FrequencyPenalty) {
-		w.member("frequencyPenalty", chat.FrequencyPenalty.Raw)
+	if !isZero(chat.PresencePenalty) {
+		r.choosable("presence_penalty", "presencePenalty", chat.PresencePenalty)
+	}
+	if !isZero(chat.FrequencyPenalty) {
+		r.choosable("frequency_penalty", "frequencyPenalty", chat.FrequencyPenalty)
 	}
 	r.logprobs()
 	r.responseFormat()
 	r.modalities()
 	r.thinking()
-	w.close('}')
-	written := r.out.b
 	r.out = outer
-	return written
+	return w.End()
 }
 
-func (r *request) sendsNumber(name string, v jsonview.Value) bool {
-	return v.Exists() && r.takes(name)
+// choosable writes a parameter of sampling if the model takes it.
+func (r *request) choosable(name, native string, v jsonview.Value) {
+	if v.Exists() && wire.Takes(r.c, name) {
+		r.out.Raw(native, v)
+	}
 }
 
 func isZero(v jsonview.Value) bool {
@@ -71,32 +67,14 @@ func seed(v jsonview.Value) int64 {
 	return (n ^ n>>32) & math.MaxInt32
 }
 
-func (r *request) stopSequences() {
-	stops := r.chat.Stop
-	if len(stops) == 0 {
-		return
-	}
-	if len(stops) > maxStops {
-		r.fail(translate.Unsupported("stop", "the provider of this model takes at most 5 stop sequences"))
-		return
-	}
-	r.out.key("stopSequences")
-	r.out.open('[')
-	for _, s := range stops {
-		r.out.raw(s.Raw)
-	}
-	r.out.close(']')
-}
-
 func (r *request) logprobs() {
 	top := r.chat.TopLogprobs
-	if !r.chat.Logprobs && top <= 0 || !r.takes("logprobs") {
+	if !r.chat.Logprobs && top <= 0 || !wire.Takes(r.c, "logprobs") {
 		return
 	}
-	r.out.member("responseLogprobs", "true")
-	if top > 0 && r.takes("top_logprobs") {
-		r.out.key("logprobs")
-		r.out.number(top)
+	r.out.Bool("responseLogprobs", true)
+	if top > 0 && wire.Takes(r.c, "top_logprobs") {
+		r.out.Int("logprobs", top)
 	}
 }
 
@@ -105,14 +83,13 @@ func (r *request) responseFormat() {
 	if f.Type == "" {
 		return
 	}
-	r.out.textMember("responseMimeType", "application/json")
+	r.out.Text("responseMimeType", "application/json")
 	switch {
 	case !f.Schema.Exists():
 	case r.c.Known.Has(modeldata.TraitOpenAPISchemas):
-		r.out.key("responseSchema")
-		r.subset(f.Schema, "response_format.json_schema.schema")
+		r.subset("responseSchema", f.Schema, "response_format.json_schema.schema")
 	default:
-		r.out.member("responseJsonSchema", f.Schema.Raw)
+		r.out.Raw("responseJsonSchema", f.Schema)
 	}
 }
 
@@ -135,36 +112,27 @@ func (r *request) modalities() {
 			return
 		}
 	}
-	if !image { // text is what is answered anyway
-		return
+	switch { // text alone is what is answered anyway
+	case image && text:
+		r.out.Literal("responseModalities", `["TEXT","IMAGE"]`)
+	case image:
+		r.out.Literal("responseModalities", `["IMAGE"]`)
 	}
-	r.out.key("responseModalities")
-	r.out.open('[')
-	if text {
-		r.out.text("TEXT")
-	}
-	r.out.text("IMAGE")
-	r.out.close(']')
 }
 
 // toolConfig is the object of that name, "{}" if there is nothing to say. Without tools
 // a choice among them says nothing.
 func (r *request) toolConfig() []byte {
-	var w writer
-	w.open('{')
+	w := wire.NewObject(128)
 	mode := map[string]string{"auto": "AUTO", "none": "NONE", "required": "ANY", "function": "ANY"}[r.chat.Choice.Mode]
-	if mode != "" && len(r.chat.Tools) > 0 {
-		w.key("functionCallingConfig")
-		w.open('{')
-		w.textMember("mode", mode)
+	if mode != "" && r.offersTools() {
+		w.Name("functionCallingConfig")
+		w.Open('{')
+		w.Text("mode", mode)
 		if r.chat.Choice.Mode == "function" {
-			w.key("allowedFunctionNames")
-			w.open('[')
-			w.text(r.chat.Choice.Name)
-			w.close(']')
+			w.Literal("allowedFunctionNames", string(append(translate.AppendQuoted([]byte{'['}, r.chat.Choice.Name), ']')))
 		}
-		w.close('}')
+		w.Close('}')
 	}
-	w.close('}')
-	return w.b
+	return w.End()
 }

@@ -1,23 +1,27 @@
 package gemini
 
 import (
-	"strings"
-
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
-// The roles of contents.
+// content is what a content of the conversation holds.
+type content uint8
+
 const (
-	roleUser  = "user"
-	roleModel = "model"
+	none    content = iota
+	asked           // what the user says
+	said            // what the model says and calls
+	results         // what the functions answer, which are the user's too
 )
 
-// contents writes the conversation. Neighbours of one role become one content.
+// contents writes the conversation. Neighbours of one kind become one content. Results
+// stay apart from what the user says: Vertex AI refuses a content that has both.
 func (r *request) contents() {
-	r.out.key("contents")
-	r.out.open('[')
+	r.out.Name("contents")
+	r.out.Open('[')
 	all := r.chat.Messages
 	answered := make([]bool, len(all))
 	for i := 0; i < len(all) && r.failed == nil; {
@@ -26,20 +30,19 @@ func (r *request) contents() {
 			i = r.step(i, answered)
 			continue
 		case translate.RoleUser:
-			r.leftOut(m)
-			r.parts(roleUser, m, jsonview.Value{})
+			r.parts(asked, m, jsonview.Value{})
 		case translate.RoleTool:
 			if !answered[i] {
-				r.fail(translate.InvalidType(m.Path+".tool_call_id", "the id of a tool call that the assistant message before it makes and that has no answer yet"))
+				r.fail(translate.InvalidType(m.Path+".tool_call_id", "the id of a tool call that the assistant message before it makes"))
 			}
 		}
 		i++
 	}
-	if r.role == "" {
+	if r.open == none {
 		r.systemAsUser()
 	}
 	r.endContent()
-	r.out.close(']')
+	r.out.Close(']')
 }
 
 func (r *request) systemAsUser() {
@@ -50,43 +53,30 @@ func (r *request) systemAsUser() {
 	}
 	r.c.Warn("The system message was sent as the user's: the provider of this model needs one.")
 	for _, p := range parts {
-		r.begin(roleUser)
+		r.begin(asked)
 		r.textPart(p.Text, jsonview.Value{})
 	}
 }
 
-// begin makes sure that the content that is open belongs to role.
-func (r *request) begin(role string) {
-	if r.role == role {
+// begin makes sure that the content that is open is of a kind.
+func (r *request) begin(kind content) {
+	if r.open == kind {
 		return
 	}
 	r.endContent()
-	r.role = role
-	r.out.open('{')
-	r.out.textMember("role", role)
-	r.out.key("parts")
-	r.out.open('[')
+	r.open = kind
+	r.out.Open('{')
+	r.out.Text("role", [...]string{asked: "user", said: "model", results: "user"}[kind])
+	r.out.Name("parts")
+	r.out.Open('[')
 }
 
 func (r *request) endContent() {
-	if r.role != "" {
-		r.out.b = append(r.out.b, `]}`...)
+	if r.open != none {
+		r.out.Close(']')
+		r.out.Close('}')
 	}
-	r.role = ""
-}
-
-// leftOut warns of what a message has and a content has not.
-func (r *request) leftOut(m *translate.Message) {
-	if m.Name != "" && m.Role != translate.RoleTool {
-		r.c.Warn("'name' of messages was dropped: the provider of this model has nothing like it.")
-	}
-	cached := m.CacheControl.Exists()
-	for i := range m.Parts {
-		cached = cached || m.Parts[i].CacheControl.Exists()
-	}
-	if cached {
-		r.warnCacheControl()
-	}
+	r.open = none
 }
 
 // step writes the assistant messages from at on, the model's side of one step, and
@@ -101,14 +91,13 @@ func (r *request) step(at int, answered []bool) int {
 		if m.Role == translate.RoleSystem {
 			continue
 		}
-		r.leftOut(m)
-		r.parts(roleModel, m, signatureIn(m.Extra))
+		r.parts(said, m, signatureIn(m.Extra.Get(vendor(r.c))))
 		for i := range m.Calls {
 			r.call(&m.Calls[i], len(calls) == 0)
 			calls = append(calls, &m.Calls[i])
 		}
 	}
-	if end == len(all) && r.c.Known.Has(modeldata.TraitNoPrefill) {
+	if end == len(all) && r.open == said && r.c.Known.Has(modeldata.TraitNoPrefill) {
 		r.fail(translate.Unsupported(all[at].Path, "this model refuses an assistant message at the end"))
 	}
 	if len(calls) > 0 {
@@ -121,39 +110,37 @@ func (r *request) step(at int, answered []bool) int {
 // order of the calls: models that give calls no ids match answers by their order.
 func (r *request) answers(calls []*translate.AssistantCall, at int, answered []bool) {
 	all := r.chat.Messages
-	byID := make(map[string][]int)
+	byID := make(map[string]int)
 	for i := at; i < len(all) && all[i].Role != translate.RoleAssistant; i++ {
 		if all[i].Role == translate.RoleTool {
-			byID[all[i].CallID] = append(byID[all[i].CallID], i)
+			byID[all[i].CallID] = i
 		}
 	}
 	for _, call := range calls {
-		found := byID[call.ID]
-		if len(found) == 0 {
+		i, ok := byID[call.ID]
+		if !ok {
 			r.fail(translate.InvalidType(call.Path, "answered by a tool message"))
 			return
 		}
-		byID[call.ID] = found[1:]
-		answered[found[0]] = true
-		r.answer(call, &all[found[0]])
+		answered[i] = true
+		r.answer(call, &all[i])
 	}
 }
 
 func (r *request) answer(call *translate.AssistantCall, m *translate.Message) {
-	r.leftOut(m)
-	r.begin(roleUser)
-	w := &r.out
-	w.open('{')
-	w.key("functionResponse")
-	w.open('{')
+	r.begin(results)
+	w := r.out
+	w.Open('{')
+	w.Name("functionResponse")
+	w.Open('{')
 	if r.isOwnID(call) {
-		w.textMember("id", call.ID)
+		w.Text("id", call.ID)
 	}
-	w.textMember("name", call.Name)
-	w.key("response")
+	w.Text("name", call.Name)
+	w.Name("response")
 	r.response(m)
-	w.close('}')
-	w.close('}')
+	w.Close('}')
+	w.Close('}')
 }
 
 // response writes what a tool said: an object. Text that is one is taken as it is.
@@ -165,52 +152,37 @@ func (r *request) response(m *translate.Message) {
 		}
 	}
 	if len(m.Parts) == 1 {
-		if object, ok := objectIn(m.Parts[0].Text.Text()); ok {
-			r.out.raw(object)
+		if object, ok := wire.ObjectIn(m.Parts[0].Text.Text()); ok {
+			r.out.Out = jsonview.AppendCompact(r.out.Out, object)
 			return
 		}
 	}
-	r.out.open('{')
-	r.out.key("output")
-	r.out.b = append(r.out.b, '"')
+	r.out.Out = append(r.out.Out, `{"output":"`...)
 	for _, p := range m.Parts {
-		r.out.b = append(r.out.b, p.Text.Inside()...)
+		r.out.Out = append(r.out.Out, p.Text.Inside()...)
 	}
-	r.out.b = append(r.out.b, `"}`...)
-}
-
-// objectIn is the JSON object that text is.
-func objectIn(text string) (string, bool) {
-	if !strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") {
-		return "", false
-	}
-	v, ok := jsonview.Parse([]byte(text))
-	return v.Raw, ok && v.IsObject()
+	r.out.Out = append(r.out.Out, `"}`...)
 }
 
 // call writes a functionCall of the model. first marks that of a step, which some
 // models want a signature with.
 func (r *request) call(call *translate.AssistantCall, first bool) {
-	arguments := strings.Trim(call.Arguments, " \t\r\n")
-	if arguments == "" || arguments == "null" {
-		arguments = "{}"
-	}
-	object, ok := objectIn(arguments)
-	if !ok {
-		r.fail(translate.InvalidType(call.Path+".function.arguments", "the JSON text of an object"))
+	arguments, e := wire.Arguments(call)
+	if e != nil {
+		r.fail(e)
 		return
 	}
-	r.begin(roleModel)
-	w := &r.out
-	w.open('{')
-	w.key("functionCall")
-	w.open('{')
+	r.begin(said)
+	w := r.out
+	w.Open('{')
+	w.Name("functionCall")
+	w.Open('{')
 	if r.isOwnID(call) {
-		w.textMember("id", call.ID)
+		w.Text("id", call.ID)
 	}
-	w.textMember("name", call.Name)
-	w.member("args", object)
-	w.close('}')
-	w.optional("thoughtSignature", r.signatureOf(call, first))
-	w.close('}')
+	w.Text("name", call.Name)
+	w.Raw("args", jsonview.Value{Raw: arguments})
+	w.Close('}')
+	w.Raw("thoughtSignature", r.signatureOf(call, first))
+	w.Close('}')
 }

@@ -1,4 +1,4 @@
-package gemini_test
+package gemini
 
 import (
 	"testing"
@@ -7,21 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/translate"
-	"github.com/sluicehq/sluice/translate/gemini"
 )
-
-func TestRulesKnowEveryMember(t *testing.T) {
-	rules := gemini.Dialect{}.Rules()
-	require.Len(t, rules, len(translate.ChatMembers))
-	for _, name := range translate.ChatMembers {
-		require.NotZero(t, rules[name], name)
-	}
-}
 
 func TestPath(t *testing.T) {
 	f := func(model string, stream bool, want string) {
 		t.Helper()
-		require.Equal(t, want, gemini.Dialect{}.Path(&translate.Context{Model: model, Stream: stream}))
+		require.Equal(t, want, Dialect{}.Path(&translate.Context{Model: model, Stream: stream}))
 	}
 	f("gemini-2.5-flash", true, "/models/gemini-2.5-flash:streamGenerateContent?alt=sse")
 	f("gemini-2.5-flash", false, "/models/gemini-2.5-flash:generateContent")
@@ -45,7 +36,7 @@ func TestPathOnVertex(t *testing.T) {
 	f := func(model string, stream bool, want string) {
 		t.Helper()
 		c := &translate.Context{Model: model, Stream: stream, Platform: platform}
-		require.Equal(t, "/projects/my-project/locations/us-central1/"+want, gemini.Dialect{}.Path(c))
+		require.Equal(t, "/projects/my-project/locations/us-central1/"+want, Dialect{}.Path(c))
 	}
 	f("gemini-2.5-pro", true, "publishers/google/models/gemini-2.5-pro:streamGenerateContent?alt=sse")
 	f("models/gemini-2.5-pro", false, "publishers/google/models/gemini-2.5-pro:generateContent")
@@ -56,13 +47,13 @@ func TestPathOnVertex(t *testing.T) {
 
 	platform = translate.Platform{Platform: translate.PlatformVertex, Project: "..", Region: "a/b"}
 	require.Equal(t, "/projects/_/locations/a%2Fb/publishers/google/models/m:generateContent",
-		gemini.Dialect{}.Path(&translate.Context{Model: "m", Platform: platform}))
+		Dialect{}.Path(&translate.Context{Model: "m", Platform: platform}))
 }
 
 func TestFraming(t *testing.T) {
 	f := func(media string, want translate.Framing, ok bool) {
 		t.Helper()
-		got, known := gemini.Dialect{}.Framing(media)
+		got, known := Dialect{}.Framing(media)
 		require.Equal(t, want, got)
 		require.Equal(t, ok, known)
 	}
@@ -73,7 +64,7 @@ func TestFraming(t *testing.T) {
 }
 
 func TestModels(t *testing.T) {
-	d := gemini.Dialect{}
+	d := Dialect{}
 	require.Equal(t, "/models?pageSize=1000", d.Models(&translate.Context{}))
 	require.Empty(t, d.Models(&translate.Context{Platform: translate.Platform{Platform: translate.PlatformVertex}}))
 
@@ -88,7 +79,7 @@ func TestModels(t *testing.T) {
 func TestError(t *testing.T) {
 	f := func(status int, body string, want translate.Error) {
 		t.Helper()
-		require.Equal(t, want, *gemini.Dialect{}.Error(status, "application/json; charset=UTF-8", []byte(body)))
+		require.Equal(t, want, *Dialect{}.Error(status, "application/json; charset=UTF-8", []byte(body)))
 	}
 	f(400, `{"error":{"code":400,"message":"Bad role.","status":"INVALID_ARGUMENT","details":[]}}`,
 		translate.Error{Status: 400, Message: "Bad role.", Type: "invalid_request_error", Code: "INVALID_ARGUMENT"})
@@ -98,6 +89,8 @@ func TestError(t *testing.T) {
 		translate.Error{Status: 403, Message: "No.", Type: "permission_error", Code: "PERMISSION_DENIED"})
 	f(404, `{"error":{"code":404,"message":"models/x is not found","status":"NOT_FOUND"}}`,
 		translate.Error{Status: 404, Message: "models/x is not found", Type: "not_found_error", Code: "model_not_found"})
+	f(404, ``,
+		translate.Error{Status: 404, Message: "The provider answered with status 404 (Not Found).", Type: "not_found_error"})
 	f(429, `[{"error":{"code":429,"message":"Quota.","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure"},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.4s"}]}}]`,
 		translate.Error{Status: 429, Message: "Quota.", Type: "rate_limit_error", Code: "RESOURCE_EXHAUSTED", RetryAfter: 34400 * time.Millisecond})
 	f(429, `{"error":{"message":"Quota.","details":[{"retryDelay":"-3s"},{"retryDelay":"soon"},{"retryDelay":7}]}}`,
@@ -122,7 +115,7 @@ func TestCallsOfNamelessAnswersDiffer(t *testing.T) {
 	ids := make(map[string]bool)
 	for range 3 {
 		var got collector
-		d := gemini.Dialect{}.Decoder(&translate.Context{})
+		d := Dialect{}.Decoder(&translate.Context{})
 		require.Equal(t, translate.More, d.Event(&got, nil, event))
 		require.Equal(t, translate.Complete, d.End(&got))
 		ids[got.choices[0].calls[0].id] = true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // Error implements translate.Dialect.
@@ -50,13 +51,11 @@ func errorOf(status int, v jsonview.Value) *translate.Error {
 			e.RetryAfter = delay
 		}
 	}
-	if status == 529 { // Anthropic's models on Vertex AI
-		status = http.StatusServiceUnavailable
-	}
+	status = wire.Status(status)
 	if word == "" {
 		word = v.Get("code").Text() // of somebody else, before Google's servers
 	}
-	e.Status, e.Type, e.Code = status, translate.TypeOfStatus(status), codeOf(status, word)
+	e.Status, e.Type, e.Code = status, translate.TypeOfStatus(status), codeOf(status, word, e.Message)
 	if e.Message == "" {
 		e.Message = "The provider reported an error without a message."
 	}
@@ -64,15 +63,15 @@ func errorOf(status int, v jsonview.Value) *translate.Error {
 }
 
 // codeOf is OpenAI's code where it has one, else the provider's own word.
-func codeOf(status int, word string) string {
-	switch status {
-	case http.StatusUnauthorized:
+func codeOf(status int, word, message string) string {
+	switch {
+	case status == http.StatusUnauthorized:
 		return translate.CodeInvalidAPIKey
-	case http.StatusNotFound:
+	case status == http.StatusNotFound && strings.Contains(strings.ToLower(message), "model"):
 		return translate.CodeModelNotFound
-	case http.StatusRequestEntityTooLarge:
+	case status == http.StatusRequestEntityTooLarge:
 		return "request_too_large"
-	case http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable:
 		return "overloaded"
 	}
 	return strings.Clone(word)

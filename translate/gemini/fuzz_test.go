@@ -1,15 +1,16 @@
-package gemini_test
+package gemini
 
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluicehq/sluice/internal/dialecttest"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
-	"github.com/sluicehq/sluice/translate/gemini"
 )
 
 // FuzzDecoder feeds lines as events. Whatever they are, what comes out of the real
@@ -24,11 +25,11 @@ func FuzzDecoder(f *testing.F) {
 	f.Add([]byte(`{"candidates":[{"index":1e9}]}`))
 	f.Add([]byte(`{"candidates":[{"logprobsResult":{"chosenCandidates":[{}],"topCandidates":[{"candidates":[{"token":1}]}]}}]}`))
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		var s transcript
+		s := &dialecttest.Recorder{}
 		w := translate.NewChunkWriter(translate.Head{ID: "id", Model: "m"}, translate.WriterOptions{Extensions: true})
 		w.Lend(nil)
-		for _, sink := range []translate.Sink{&s, w} {
-			d := gemini.Dialect{}.Decoder(&translate.Context{Carried: memory{}})
+		for _, sink := range []translate.Sink{s, w} {
+			d := Dialect{}.Decoder(&translate.Context{Carried: memory{}})
 			p := translate.More
 			for line := range bytes.Lines(stream) {
 				if p = d.Event(sink, nil, bytes.Clone(bytes.TrimSpace(line))); p != translate.More {
@@ -38,14 +39,14 @@ func FuzzDecoder(f *testing.F) {
 			if p == translate.More {
 				d.End(sink)
 			}
-			gemini.Dialect{}.Answer(&translate.Context{}, sink, bytes.Clone(stream))
+			Dialect{}.Answer(&translate.Context{}, sink, bytes.Clone(stream))
 		}
 		for line := range bytes.Lines(w.Take()) {
 			if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
 				require.True(t, json.Valid(data), "%s", data)
 			}
 		}
-		require.Less(t, len(s.String()), 64<<10+200*len(stream))
+		require.Less(t, len(strings.Join(s.Lines, "\n")), 64<<10+200*len(stream))
 	})
 }
 
@@ -68,8 +69,8 @@ func FuzzRequest(f *testing.F) {
 			Reasoning: modeldata.Reasoning{Style: modeldata.StyleLevel, Words: map[string]string{"low": "low"}},
 		}
 		for _, known := range []modeldata.Model{{}, known} {
-			first, e := gemini.Dialect{}.Request(&translate.Context{Known: known}, chat)
-			again, _ := gemini.Dialect{}.Request(&translate.Context{Known: known}, chat)
+			first, e := Dialect{}.Request(&translate.Context{Known: known}, chat)
+			again, _ := Dialect{}.Request(&translate.Context{Known: known}, chat)
 			require.Equal(t, first, again)
 			if e == nil {
 				require.True(t, json.Valid(first), "%s", first)

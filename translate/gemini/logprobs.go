@@ -3,6 +3,7 @@ package gemini
 import (
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // logprobs passes on the probabilities of the tokens of a piece, in OpenAI's form.
@@ -11,38 +12,36 @@ func (d *decoder) logprobs(to translate.Sink, ch *choice, result jsonview.Value)
 	for _, t := range result.Get("topCandidates").Elements {
 		top = append(top, t.Get("candidates"))
 	}
-	w := writer{d.scratch[:0]}
-	w.open('{')
-	w.key("content")
-	w.open('[')
+	w := &wire.Object{Out: append(d.scratch[:0], '{')}
+	w.Name("content")
+	w.Open('[')
 	count := 0
 	for i, chosen := range result.Get("chosenCandidates").Elements {
-		w.open('{')
-		w.token(chosen)
-		w.key("top_logprobs")
-		w.open('[')
+		w.Open('{')
+		addToken(w, chosen)
+		w.Name("top_logprobs")
+		w.Open('[')
 		if i < len(top) {
 			for _, one := range top[i].Elements {
-				w.open('{')
-				w.token(one)
-				w.close('}')
+				w.Open('{')
+				addToken(w, one)
+				w.Close('}')
 			}
 		}
-		w.close(']')
-		w.close('}')
+		w.Close(']')
+		w.Close('}')
 		count++
 	}
-	w.close(']')
-	w.close('}')
-	if d.scratch = w.b; count > 0 {
-		to.Logprobs(ch.index, jsonview.View(w.b))
+	w.Close(']')
+	if d.scratch = w.End(); count > 0 {
+		to.Logprobs(ch.index, jsonview.View(d.scratch))
 	}
 	d.release()
 }
 
-// token appends the members that a token has. A probability of 1, whose logarithm is 0,
+// addToken adds the members that a token has. A probability of 1, whose logarithm is 0,
 // may be left out of the provider's JSON.
-func (w *writer) token(v jsonview.Value) {
+func addToken(w *wire.Object, v jsonview.Value) {
 	text, logprob := v.Get("token"), v.Get("logProbability")
 	if !text.IsString() {
 		text.Raw = `""`
@@ -50,7 +49,7 @@ func (w *writer) token(v jsonview.Value) {
 	if !logprob.IsNumber() {
 		logprob.Raw = "0"
 	}
-	w.member("token", text.Raw)
-	w.member("logprob", logprob.Raw)
-	w.member("bytes", "null")
+	w.Raw("token", text)
+	w.Raw("logprob", logprob)
+	w.Literal("bytes", "null")
 }

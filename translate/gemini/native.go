@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // configs writes toolConfig and generationConfig, with what the client gave of them in
@@ -25,14 +26,13 @@ func (r *request) configs() {
 		}
 	}
 	if string(tool) != "{}" {
-		r.out.member("toolConfig", string(tool))
+		r.out.Literal("toolConfig", jsonview.View(tool))
 	}
 	if string(generation) != "{}" {
-		r.out.member("generationConfig", string(generation))
+		r.out.Literal("generationConfig", jsonview.View(generation))
 	}
 	for _, m := range others {
-		r.out.anyKey(m.Name)
-		r.out.raw(m.Value.Raw)
+		r.out.Raw(m.Name, m.Value)
 	}
 }
 
@@ -46,37 +46,37 @@ func (r *request) merge(ours []byte, native jsonview.Value, path string) []byte 
 		r.fail(translate.InvalidType(path, "an object"))
 		return ours
 	}
-	var w writer
-	r.mergeInto(&w, mine, native, path)
-	return w.b
+	w := wire.NewObject(len(ours) + len(native.Raw))
+	r.mergeInto(w, mine, native, path)
+	return w.End()
 }
 
-func (r *request) mergeInto(w *writer, mine, native jsonview.Value, path string) {
-	w.open('{')
+// mergeInto adds the members of both to an object.
+func (r *request) mergeInto(w *wire.Object, mine, native jsonview.Value, path string) {
 	taken := make(map[string]jsonview.Value)
 	for name, v := range native.Members {
 		taken[camelCase(name)] = v
 	}
 	for name, v := range mine.Members {
 		theirs, both := taken[name]
-		w.anyKey(name)
 		switch {
 		case both && v.IsObject() && theirs.IsObject():
+			w.Name(name)
+			w.Open('{')
 			r.mergeInto(w, v, theirs, path+"."+name)
+			w.Close('}')
 		case both && !sameJSON(v, theirs):
 			r.fail(translate.Unsupported(path+"."+name, "another member of the request says something else"))
 			return
 		default:
-			w.raw(v.Raw)
+			w.Raw(name, v)
 		}
 	}
 	for name, v := range native.Members {
 		if !mine.Get(camelCase(name)).Exists() {
-			w.anyKey(name)
-			w.raw(v.Raw)
+			w.Raw(name, v)
 		}
 	}
-	w.close('}')
 }
 
 func sameJSON(a, b jsonview.Value) bool {

@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"net/url"
 	"path"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // parts writes the content of a message. signature belongs to its last text.
-func (r *request) parts(role string, m *translate.Message, signature jsonview.Value) {
+func (r *request) parts(kind content, m *translate.Message, signature jsonview.Value) {
 	lastText := -1
 	for i, p := range m.Parts {
 		if p.Kind == translate.PartText || p.Kind == translate.PartRefusal {
@@ -19,7 +20,7 @@ func (r *request) parts(role string, m *translate.Message, signature jsonview.Va
 	}
 	for i := range m.Parts {
 		p := &m.Parts[i]
-		r.begin(role)
+		r.begin(kind)
 		switch p.Kind {
 		case translate.PartText, translate.PartRefusal:
 			if i == lastText {
@@ -34,36 +35,38 @@ func (r *request) parts(role string, m *translate.Message, signature jsonview.Va
 }
 
 func (r *request) textPart(text, signature jsonview.Value) {
-	r.out.open('{')
-	r.out.member("text", text.Raw)
-	r.out.optional("thoughtSignature", signature)
-	r.out.close('}')
+	r.out.Open('{')
+	r.out.Raw("text", text)
+	r.out.Raw("thoughtSignature", signature)
+	r.out.Close('}')
 }
 
 // media writes an image, audio or a file: inline, or where Google finds it.
 func (r *request) media(p *translate.Part) {
-	w := &r.out
-	w.open('{')
+	w := r.out
+	w.Open('{')
 	switch {
+	case p.Kind == translate.PartFile && isURI(p.Data): // some clients give a file's URL as its data
+		r.fileData(p, p.Data)
 	case p.Data != "" && p.Media != "":
-		w.key("inlineData")
-		w.open('{')
-		w.textMember("mimeType", p.Media)
-		w.textMember("data", p.Data)
-		w.close('}')
+		w.Name("inlineData")
+		w.Open('{')
+		w.Text("mimeType", p.Media)
+		w.Text("data", p.Data)
+		w.Close('}')
 	case p.Data != "":
 		r.fail(translate.Unsupported(p.Path, "its data URI names no media type"))
 	case isURI(p.URL):
-		r.fileData(p.URL, p.URL)
+		r.fileData(p, p.URL)
 	case isURI(p.FileID):
-		r.fileData(p.FileID, p.FileName)
+		r.fileData(p, p.FileID)
 	case p.Kind == translate.PartImage:
 		r.fail(translate.Unsupported(p.Path, "an image must be a data URI or a URL that begins with https:// or gs://"))
 	default:
 		r.fail(translate.Unsupported(p.Path, "a file must come as file_data, or its file_id be a URI that begins with https:// or gs://"))
 	}
 	r.resolution(p)
-	w.close('}')
+	w.Close('}')
 }
 
 func isURI(s string) bool {
@@ -75,23 +78,53 @@ func isURI(s string) bool {
 	return false
 }
 
+func (r *request) fileData(p *translate.Part, uri string) {
+	r.out.Name("fileData")
+	r.out.Open('{')
+	if media := r.mediaAt(p, uri); media != "" {
+		r.out.Text("mimeType", media)
+	}
+	r.out.Text("fileUri", uri)
+	r.out.Close('}')
+}
+
 // filesAPI begins the URIs of what was uploaded to the Developer API, which knows the
 // types of its files.
 const filesAPI = "https://generativelanguage.googleapis.com/"
 
-func (r *request) fileData(uri, name string) {
-	w := &r.out
-	w.key("fileData")
-	w.open('{')
-	if media := mediaType(name); media != "" {
-		w.textMember("mimeType", media)
-	} else if media = mediaType(uri); media != "" {
-		w.textMember("mimeType", media)
-	} else if !strings.HasPrefix(uri, filesAPI) {
-		w.textMember("mimeType", "image/jpeg") // Vertex AI wants one, and looks at the data anyway
+// mediaAt is the media type of what is at a URI, empty for one that need not be stated.
+// Where nothing tells it, a guess has to do: Vertex AI wants one, and looks at the data
+// anyway. Films of YouTube have one there, but none at the Developer API.
+func (r *request) mediaAt(p *translate.Part, uri string) string {
+	for _, name := range [...]string{p.FileName, uri} {
+		if media := mediaType(name); media != "" {
+			return media
+		}
 	}
-	w.textMember("fileUri", uri)
-	w.close('}')
+	switch {
+	case strings.HasPrefix(uri, filesAPI):
+		return ""
+	case isYouTube(uri):
+		if r.c.Platform.Platform == translate.PlatformVertex {
+			return "video/mp4"
+		}
+		return ""
+	case p.Kind == translate.PartFile:
+		return "application/pdf"
+	}
+	return "image/jpeg"
+}
+
+func isYouTube(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return false
+	}
+	switch strings.ToLower(u.Hostname()) {
+	case "youtube.com", "www.youtube.com", "m.youtube.com", "youtu.be":
+		return true
+	}
+	return false
 }
 
 var mediaTypes = map[string]string{
@@ -123,8 +156,8 @@ func (r *request) resolution(p *translate.Part) {
 		r.c.Warn("'detail' of images was dropped: the model is not known to have anything like it.")
 		return
 	}
-	r.out.key("mediaResolution")
-	r.out.open('{')
-	r.out.textMember("level", level)
-	r.out.close('}')
+	r.out.Name("mediaResolution")
+	r.out.Open('{')
+	r.out.Text("level", level)
+	r.out.Close('}')
 }

@@ -68,11 +68,7 @@ func TestRecordedEventsThatRepeatAreReadAlike(t *testing.T) {
 	recognised := 0
 	dialecttest.EachRecording(t, "../../../shared/captures", "gemini-generate", func(t *testing.T, r dialecttest.Recording) {
 		if r.Status == 200 {
-			framing := translate.FramingSSE
-			if len(r.Body) > 0 && r.Body[0] == '[' {
-				framing = translate.FramingArray
-			}
-			recognised += dialecttest.Repetitions(t, newDecoder, repeatsOf, dialecttest.Events(framing, r.Body))
+			recognised += dialecttest.Repetitions(t, newDecoder, repeatsOf, dialecttest.Events(framingOf(r), r.Body))
 		}
 	})
 	require.Positive(t, recognised)

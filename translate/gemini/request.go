@@ -1,17 +1,20 @@
 package gemini
 
 import (
+	"strings"
+
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // request is a generateContent request under construction.
 type request struct {
 	c      *translate.Context
 	chat   *translate.Chat
-	out    writer
-	role   string // of the content that is open, empty for none
+	out    *wire.Object
+	open   content // that is being written
 	failed *translate.Error
 }
 
@@ -20,18 +23,22 @@ func (Dialect) Request(c *translate.Context, chat *translate.Chat) ([]byte, *tra
 	if e := rules.Apply(c, chat); e != nil {
 		return nil, e
 	}
-	r := request{c: c, chat: chat}
-	r.refuseForModel()
-	r.out.open('{')
+	if e := wire.RefuseForModel(c, chat); e != nil {
+		return nil, e
+	}
+	if e := wire.CheckEffort(chat.Effort); e != nil {
+		return nil, e
+	}
+	wire.LeftOut(c, chat)
+	r := request{c: c, chat: chat, out: wire.NewObject(4 << 10)}
 	r.contents()
 	r.systemInstruction()
 	r.tools()
 	r.configs()
-	r.out.close('}')
 	if r.failed != nil {
 		return nil, r.failed
 	}
-	return r.out.b, nil
+	return r.out.End(), nil
 }
 
 func (r *request) fail(e *translate.Error) {
@@ -40,45 +47,21 @@ func (r *request) fail(e *translate.Error) {
 	}
 }
 
-// refuseForModel refuses what the model is known to refuse and what the answer would be
-// wrong without.
-func (r *request) refuseForModel() {
-	asked := map[string]bool{
-		"tools": len(r.chat.Tools) > 0, "response_format": r.chat.Format.Type != "",
-		"n": r.chat.N > 1, "stop": len(r.chat.Stop) > 0,
-	}
-	for _, name := range [...]string{"tools", "response_format", "n", "stop"} {
-		if asked[name] && r.c.Known.Refused(name) {
-			r.fail(translate.Unsupported(name, "this model refuses it"))
-		}
-	}
-}
-
-// takes tells whether to send a member that the answer is as good without. If not, the
-// client is warned.
-func (r *request) takes(name string) bool {
-	if !r.c.Known.Refused(name) {
-		return true
-	}
-	r.c.Warn("'" + name + "' was dropped: this model refuses it.")
-	return false
-}
-
 // systemInstruction takes what system messages say, wherever they stand, in order.
 func (r *request) systemInstruction() {
 	parts := r.systemParts()
 	if len(parts) == 0 || r.systemIsAll() {
 		return
 	}
-	r.out.key("systemInstruction")
-	r.out.open('{')
-	r.out.key("parts")
-	r.out.open('[')
+	r.out.Name("systemInstruction")
+	r.out.Open('{')
+	r.out.Name("parts")
+	r.out.Open('[')
 	for i := range parts {
 		r.textPart(parts[i].Text, jsonview.Value{})
 	}
-	r.out.close(']')
-	r.out.close('}')
+	r.out.Close(']')
+	r.out.Close('}')
 }
 
 func (r *request) systemParts() []translate.Part {
@@ -88,7 +71,6 @@ func (r *request) systemParts() []translate.Part {
 		if m.Role != translate.RoleSystem {
 			continue
 		}
-		r.leftOut(m)
 		for _, p := range m.Parts {
 			if p.Kind != translate.PartText {
 				r.fail(translate.Unsupported(p.Path, "a system message can only hold text here"))
@@ -110,61 +92,56 @@ func (r *request) systemIsAll() bool {
 	return true
 }
 
+func (r *request) offersTools() bool { return len(r.chat.Tools) > 0 && !r.c.Known.Refused("tools") }
+
 // tools puts all functions into one entry, as the API wants.
 func (r *request) tools() {
-	if len(r.chat.Tools) == 0 {
+	if !r.offersTools() {
 		return
 	}
-	r.out.key("tools")
-	r.out.open('[')
-	r.out.open('{')
-	r.out.key("functionDeclarations")
-	r.out.open('[')
+	r.out.Name("tools")
+	r.out.Open('[')
+	r.out.Open('{')
+	r.out.Name("functionDeclarations")
+	r.out.Open('[')
 	for i := range r.chat.Tools {
 		r.declaration(&r.chat.Tools[i])
 	}
-	r.out.close(']')
-	r.out.close('}')
-	r.out.close(']')
+	r.out.Close(']')
+	r.out.Close('}')
+	r.out.Close(']')
 }
 
 func (r *request) declaration(t *translate.Tool) {
-	w := &r.out
-	w.open('{')
-	w.textMember("name", t.Name)
-	w.optional("description", t.Description)
+	w := r.out
+	w.Open('{')
+	w.Text("name", t.Name)
+	w.Raw("description", t.Description)
 	switch path := functionPath(t.Path) + ".parameters"; {
 	case isEmptyObjectSchema(t.Parameters): // older models refuse an object without properties
 	case r.c.Known.Has(modeldata.TraitOpenAPISchemas):
-		w.key("parameters")
-		r.subset(t.Parameters, path)
+		r.subset("parameters", t.Parameters, path)
 	default:
-		w.member("parametersJsonSchema", t.Parameters.Raw)
+		w.Raw("parametersJsonSchema", t.Parameters)
 	}
-	w.close('}')
+	w.Close('}')
 	if t.Strict.IsTrue() {
 		r.c.Warn("'strict' of tools was dropped: the provider of this model has nothing like it.")
-	}
-	if t.CacheControl.Exists() {
-		r.warnCacheControl()
 	}
 }
 
 // functionPath is where a tool's function stands: in tools, or in the older functions.
 func functionPath(path string) string {
-	if len(path) > 5 && path[:5] == "tools" {
+	if strings.HasPrefix(path, "tools") {
 		return path + ".function"
 	}
 	return path
 }
 
-func (r *request) warnCacheControl() {
-	r.c.Warn("'cache_control' was dropped: the provider of this model has nothing like it.")
-}
-
-// subset writes a schema in the OpenAPI subset.
-func (r *request) subset(schema jsonview.Value, path string) {
-	raw, lossy, why := openAPISchema(schema)
+// subset adds a schema in the OpenAPI subset.
+func (r *request) subset(name string, schema jsonview.Value, path string) {
+	r.out.Name(name)
+	lossy, why := addOpenAPISchema(r.out, schema)
 	if why != "" {
 		r.fail(translate.Unsupported(path, why))
 		return
@@ -172,5 +149,4 @@ func (r *request) subset(schema jsonview.Value, path string) {
 	if lossy {
 		r.c.Warn("Some of '" + path + "' was dropped: this model takes only a part of JSON Schema.")
 	}
-	r.out.raw(string(raw))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 // isEmptyObjectSchema recognises the schema of a function without parameters.
@@ -39,20 +40,23 @@ const (
 
 const whyTooLarge = "its schema is too deep or too large in the form that this model takes"
 
-// openAPISchema writes a JSON Schema in the subset of OpenAPI 3.0's that parameters and
+// addOpenAPISchema adds a JSON Schema in the subset of OpenAPI 3.0's that parameters and
 // responseSchema take, whose parser refuses a request for a single unknown name
 // (https://ai.google.dev/api/caching#Schema). References are written out, null becomes
 // nullable and a constant an enumeration of one. lossy tells that something was left
 // out which narrows what is valid; why, a clause, says what makes it impossible.
-func openAPISchema(schema jsonview.Value) (raw []byte, lossy bool, why string) {
-	s := subsetter{root: schema, targets: make(map[string]jsonview.Value)}
+func addOpenAPISchema(out *wire.Object, schema jsonview.Value) (lossy bool, why string) {
+	s := subsetter{
+		root: schema, out: out, most: len(out.Out) + maxSchemaBytes, targets: make(map[string]jsonview.Value),
+	}
 	s.schema(schema, inherited{})
-	return s.out.b, s.lossy, s.why
+	return s.lossy, s.why
 }
 
 type subsetter struct {
 	root  jsonview.Value
-	out   writer
+	out   *wire.Object
+	most  int      // bytes that out may have
 	refs  []string // being written out, the outermost first
 	depth int
 	work  int
@@ -92,7 +96,7 @@ func (l layer) get(name string) jsonview.Value {
 }
 
 func (s *subsetter) schema(v jsonview.Value, from inherited) {
-	if s.depth++; s.depth > maxSchemaDepth || len(s.out.b) > maxSchemaBytes {
+	if s.depth++; s.depth > maxSchemaDepth || len(s.out.Out) > s.most {
 		s.why = whyTooLarge
 	}
 	refs := len(s.refs)
@@ -231,14 +235,14 @@ func (s *subsetter) write(n *node, from inherited) {
 }
 
 func (s *subsetter) anyOf(count int, write func(i int)) {
-	s.out.open('{')
-	s.out.key("anyOf")
-	s.out.open('[')
+	s.out.Open('{')
+	s.out.Name("anyOf")
+	s.out.Open('[')
 	for i := range count {
 		write(i)
 	}
-	s.out.close(']')
-	s.out.close('}')
+	s.out.Close(']')
+	s.out.Close('}')
 }
 
 // types are the types that n may have, null aside, or the one that its other members

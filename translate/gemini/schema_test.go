@@ -1,4 +1,4 @@
-package gemini_test
+package gemini
 
 import (
 	"fmt"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
-	"github.com/sluicehq/sluice/translate/gemini"
 )
 
 // References that multiply, and schemas within schemas, are refused before they take
@@ -21,7 +20,7 @@ func TestSchemasThatGrowAreRefused(t *testing.T) {
 		chat, e := translate.ParseChat([]byte(body))
 		require.Nil(t, e)
 		c := &translate.Context{Known: modeldata.Model{Traits: []string{modeldata.TraitOpenAPISchemas}}}
-		request, e := gemini.Dialect{}.Request(c, chat)
+		request, e := Dialect{}.Request(c, chat)
 		require.Nil(t, request)
 		require.Equal(t, translate.CodeUnsupported, e.Code)
 		require.Equal(t, "tools.0.function.parameters", e.Param)

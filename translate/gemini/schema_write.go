@@ -8,44 +8,44 @@ import (
 
 // single writes a schema of one type.
 func (s *subsetter) single(n *node, kind string, description jsonview.Value) {
-	w := &s.out
-	w.open('{')
+	w := s.out
+	w.Open('{')
 	if kind != "" {
-		w.textMember("type", kind)
+		w.Text("type", kind)
 	}
 	lower := strings.ToLower(kind)
 	if format := n.get("format"); isFormat(lower, format.Text()) {
-		w.member("format", format.Raw)
+		w.Raw("format", format)
 	}
 	if title := n.get("title"); title.IsString() {
-		w.member("title", title.Raw)
+		w.Raw("title", title)
 	}
 	if description.IsString() {
-		w.member("description", description.Raw)
+		w.Raw("description", description)
 	}
 	if lower == "string" {
 		s.enum(n)
 	}
 	if n.nullable {
-		w.member("nullable", "true")
+		w.Bool("nullable", true)
 	}
 	for _, name := range limits[lower] {
 		if v := n.get(name); v.IsNumber() || name == "pattern" && v.IsString() {
-			w.member(name, v.Raw)
+			w.Raw(name, v)
 		}
 	}
 	switch lower {
 	case "array":
 		if items := n.get("items"); items.IsObject() {
-			w.key("items")
+			w.Name("items")
 			s.schema(items, inherited{})
 		}
 	case "object":
 		s.properties(n)
 	}
-	w.optional("default", n.get("default"))
-	w.optional("example", n.get("example"))
-	w.close('}')
+	w.Raw("default", n.get("default"))
+	w.Raw("example", n.get("example"))
+	w.Close('}')
 }
 
 // limits are the members that bound a value of a type.
@@ -76,26 +76,18 @@ func (s *subsetter) enum(n *node) {
 	if constant := n.get("const"); constant.Exists() {
 		values = jsonview.Value{Raw: "[" + constant.Raw + "]"}
 	}
-	var kept []string
+	var kept []jsonview.Value
 	for _, v := range values.Elements {
 		switch {
 		case v.IsNull():
 			n.nullable = true
 		case v.IsString() && v.Inside() != "":
-			kept = append(kept, v.Raw)
+			kept = append(kept, v)
 		default:
 			s.lossy = true
 		}
 	}
-	if len(kept) == 0 {
-		return
-	}
-	s.out.key("enum")
-	s.out.open('[')
-	for _, v := range kept {
-		s.out.raw(v)
-	}
-	s.out.close(']')
+	s.out.Strings("enum", kept)
 }
 
 // properties writes what an object consists of. An empty list, and the names of
@@ -108,34 +100,26 @@ func (s *subsetter) properties(n *node) {
 				continue
 			}
 			if len(known) == 0 {
-				s.out.key("properties")
-				s.out.open('{')
+				s.out.Name("properties")
+				s.out.Open('{')
 			}
 			known[name] = true
-			s.out.anyKey(name)
+			s.out.Name(name)
 			s.schema(v, inherited{})
 		}
 	}
 	if len(known) == 0 {
 		return
 	}
-	s.out.close('}')
-	written := false
+	s.out.Close('}')
+	var required []jsonview.Value
 	for _, l := range n.layers {
 		for _, name := range l.get("required").Elements {
-			if !known[name.Text()] {
-				continue
+			if known[name.Text()] {
+				known[name.Text()] = false // once
+				required = append(required, name)
 			}
-			if !written {
-				s.out.key("required")
-				s.out.open('[')
-				written = true
-			}
-			known[name.Text()] = false // once
-			s.out.raw(name.Raw)
 		}
 	}
-	if written {
-		s.out.close(']')
-	}
+	s.out.Strings("required", required)
 }

@@ -4,12 +4,18 @@ import (
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
-// vendor is the name under which signatures travel in extra_content. It is the one that
-// Google's own OpenAI-compatible endpoint uses; on Vertex AI it says "vertex", which is
-// read too.
-const vendor = "google"
+// vendor is the name under which signatures travel in extra_content. The two are those of
+// Google's own OpenAI-compatible endpoints, and each is read back by the API that gave it
+// only: the Developer API and Vertex AI refuse each other's signatures.
+func vendor(c *translate.Context) string {
+	if c.Platform.Platform == translate.PlatformVertex {
+		return "vertex"
+	}
+	return "google"
+}
 
 const signatureMember = "thought_signature"
 
@@ -32,22 +38,18 @@ func keep(in translate.Carried, id string, own bool, signature jsonview.Value) {
 	if in == nil || !own && !signature.Exists() {
 		return
 	}
-	var w writer
-	w.open('{')
-	w.optional(signatureMember, signature)
+	w := wire.NewObject(len(signature.Raw) + 64)
+	w.Raw(signatureMember, signature)
 	if own {
-		w.member(ownIDMember, "true")
+		w.Bool(ownIDMember, true)
 	}
-	w.close('}')
-	in.Keep(id, string(w.b))
+	in.Keep(id, string(w.End()))
 }
 
-// signatureIn reads extra_content.
-func signatureIn(extra jsonview.Value) jsonview.Value {
-	for _, from := range [...]string{vendor, "vertex"} {
-		if s := extra.Get(from, signatureMember); s.IsString() && s.Inside() != "" {
-			return s
-		}
+// signatureIn reads what extra_content, or the memory, has of a message or call.
+func signatureIn(object jsonview.Value) jsonview.Value {
+	if s := object.Get(signatureMember); s.IsString() && s.Inside() != "" {
+		return s
 	}
 	return jsonview.Value{}
 }
@@ -55,11 +57,10 @@ func signatureIn(extra jsonview.Value) jsonview.Value {
 // signatureOf finds the signature of a call that the model made: where the client
 // returned it, else in the memory.
 func (r *request) signatureOf(call *translate.AssistantCall, first bool) jsonview.Value {
-	if s := signatureIn(call.Extra); s.Exists() {
-		return s
-	}
-	if s := r.kept(call.ID).Get(signatureMember); s.IsString() && s.Inside() != "" {
-		return s
+	for _, from := range [...]jsonview.Value{call.Extra.Get(vendor(r.c)), r.kept(call.ID)} {
+		if s := signatureIn(from); s.Exists() {
+			return s
+		}
 	}
 	if first && r.c.Known.Has(modeldata.TraitThoughtSignatures) {
 		return jsonview.Value{Raw: noSignature}
@@ -76,12 +77,16 @@ func (r *request) kept(id string) jsonview.Value {
 	return v
 }
 
-// isOwnID tells whether Gemini gave the call its id. Only such ids go back, as models
-// before Gemini 3 refuse the member; without it, answers are matched by their order.
-// The memory knows, else the form of the id tells: those made up here and those of
-// other providers have another.
+// isOwnID tells whether Gemini gave the call its id. Only such ids go back: those made up
+// here and those of other providers mean nothing to it, models before Gemini 3 and Vertex
+// AI know none, and without them answers are matched by their order. The memory knows,
+// else the form of the id tells.
 func (r *request) isOwnID(call *translate.AssistantCall) bool {
-	return hasOwnForm(call.ID) || r.kept(call.ID).Get(ownIDMember).IsTrue()
+	if r.kept(call.ID).Get(ownIDMember).IsTrue() {
+		return true
+	}
+	return r.c.Platform.Platform != translate.PlatformVertex &&
+		r.c.Known.Has(modeldata.TraitThoughtSignatures) && hasOwnForm(call.ID)
 }
 
 // hasOwnForm recognises Gemini's ids: eight small letters and digits, as in 8hd01vsf.

@@ -190,7 +190,7 @@ func (d *decoder) End(to translate.Sink) translate.Progress {
 		return translate.Complete
 	}
 	for _, ch := range d.choices {
-		if ch.finish == "" && d.blocked == "" {
+		if ch.finish == "" && d.blocked == "" || ch.broken() {
 			return translate.More
 		}
 	}
@@ -203,12 +203,18 @@ func (d *decoder) End(to translate.Sink) translate.Progress {
 	return translate.Complete
 }
 
+// broken tells whether the candidate ended within a call, and not because of a limit or a
+// filter: the client would take half a call for a whole one.
+func (ch *choice) broken() bool {
+	return ch.open != nil && !isWhole(ch.finish) && ch.finish != "" && finishOf(ch.finish) == translate.FinishStop
+}
+
 func (d *decoder) finish(to translate.Sink, ch *choice) {
 	if isWhole(ch.finish) {
 		d.endCall(to, ch)
 	}
 	if ch.signature != "" {
-		to.Carry(ch.index, vendor, ch.signature)
+		to.Carry(ch.index, vendor(d.c), ch.signature)
 	}
 	if ch.finish == "" {
 		to.Finish(ch.index, translate.FinishContent, d.blocked)

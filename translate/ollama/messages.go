@@ -3,17 +3,18 @@ package ollama
 import (
 	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
+	"github.com/sluicehq/sluice/translate/wire"
 )
 
 func (r *request) messages() *translate.Error {
 	r.Name("messages")
+	r.Open('[')
 	for i := range r.chat.Messages {
-		r.Out = append(r.Out, "[,"[min(i, 1)])
 		if err := r.message(i); err != nil {
 			return err
 		}
 	}
-	r.Out = append(r.Out, ']')
+	r.Close(']')
 	return nil
 }
 
@@ -21,29 +22,24 @@ func (r *request) messages() *translate.Error {
 // by Ollama whether or not it is marked as a prefix.
 func (r *request) message(i int) *translate.Error {
 	m := &r.chat.Messages[i]
-	r.Out = append(r.Out, `{"role":`...)
-	r.Out = translate.AppendQuoted(r.Out, string(m.Role))
+	r.Open('{')
+	r.Text("role", string(m.Role))
 	if err := r.content(m.Parts); err != nil {
 		return err
 	}
 	switch m.Role {
 	case translate.RoleTool:
 		if name := r.toolName(i); name != "" {
-			r.Out = append(r.Out, `,"tool_name":`...)
-			r.Out = translate.AppendQuoted(r.Out, name)
+			r.Text("tool_name", name)
 		}
-		r.Out = append(r.Out, `,"tool_call_id":`...)
-		r.Out = translate.AppendQuoted(r.Out, m.CallID)
+		r.Text("tool_call_id", m.CallID)
 	case translate.RoleAssistant:
-		if m.Reasoning.Exists() {
-			r.Out = append(r.Out, `,"thinking":`...)
-			r.Out = append(r.Out, m.Reasoning.Raw...)
-		}
+		r.Raw("thinking", m.Reasoning)
 		if err := r.calls(m.Calls); err != nil {
 			return err
 		}
 	}
-	r.Out = append(r.Out, '}')
+	r.Close('}')
 	return nil
 }
 
@@ -65,7 +61,8 @@ func (r *request) toolName(i int) string {
 // content writes texts and images, which Ollama has apart. Several texts become one,
 // each on lines of its own.
 func (r *request) content(parts []translate.Part) *translate.Error {
-	r.Out = append(r.Out, `,"content":"`...)
+	r.Name("content")
+	r.Out = append(r.Out, '"')
 	texts, images := 0, 0
 	for i := range parts {
 		switch p := &parts[i]; p.Kind {
@@ -95,44 +92,38 @@ func (r *request) content(parts []translate.Part) *translate.Error {
 }
 
 func (r *request) images(parts []translate.Part) {
-	r.Out = append(r.Out, `,"images":`...)
-	separator := byte('[')
+	r.Name("images")
+	r.Open('[')
 	for i := range parts {
 		if parts[i].Kind == translate.PartImage {
-			r.Out = append(r.Out, separator)
+			r.Item()
 			r.Out = translate.AppendQuoted(r.Out, parts[i].Data)
-			separator = ','
 		}
 	}
-	r.Out = append(r.Out, ']')
+	r.Close(']')
 }
 
 // calls writes tool calls, whose arguments Ollama has as an object.
 func (r *request) calls(calls []translate.AssistantCall) *translate.Error {
+	if len(calls) == 0 {
+		return nil
+	}
+	r.Name("tool_calls")
+	r.Open('[')
 	for i := range calls {
-		call := &calls[i]
-		if i == 0 {
-			r.Out = append(r.Out, `,"tool_calls":[`...)
-		} else {
-			r.Out = append(r.Out, ',')
+		arguments, err := wire.Arguments(&calls[i])
+		if err != nil {
+			return err
 		}
-		arguments := call.Arguments
-		if arguments == "" {
-			arguments = "{}"
-		}
-		object, ok := jsonview.Parse([]byte(arguments))
-		if !ok || !object.IsObject() {
-			return translate.InvalidType(call.Path+".function.arguments", "the text of a JSON object")
-		}
-		r.Out = append(r.Out, `{"id":`...)
-		r.Out = translate.AppendQuoted(r.Out, call.ID)
-		r.Out = append(r.Out, `,"function":{"name":`...)
-		r.Out = translate.AppendQuoted(r.Out, call.Name)
-		r.Out = append(r.Out, `,"arguments":`...)
-		r.Out = append(jsonview.AppendCompact(r.Out, object.Raw), "}}"...)
+		r.Open('{')
+		r.Text("id", calls[i].ID)
+		r.Name("function")
+		r.Open('{')
+		r.Text("name", calls[i].Name)
+		r.Raw("arguments", jsonview.Value{Raw: arguments})
+		r.Close('}')
+		r.Close('}')
 	}
-	if len(calls) > 0 {
-		r.Out = append(r.Out, ']')
-	}
+	r.Close(']')
 	return nil
 }

@@ -21,6 +21,9 @@ func (Dialect) Request(c *translate.Context, chat *translate.Chat) ([]byte, *tra
 	if err := wire.RefuseForModel(c, chat); err != nil {
 		return nil, err
 	}
+	if err := wire.CheckEffort(chat.Effort); err != nil {
+		return nil, err
+	}
 	wire.LeftOut(c, chat)
 	native, rest, err := nativeOptions(chat.Unknown)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"github.com/sluicehq/sluice/translate/wire"
 )
 
-// levels are the words that servers take from models that think in levels. To others
-// they refuse them and take true and false alone.
+// levels are the words that servers take for models that think in levels. For others
+// earlier servers refuse them and take true and false alone; later ones pass them over.
 var levels = map[string]string{"low": "low", "medium": "medium", "high": "high"}
 
 // think asks for as much thinking as the client wants.

@@ -1,7 +1,6 @@
 package ollama
 
 import (
-	"github.com/sluicehq/sluice/internal/jsonview"
 	"github.com/sluicehq/sluice/translate"
 )
 
@@ -16,32 +15,13 @@ func (r *request) tools() *translate.Error {
 		return nil
 	}
 	r.Name("tools")
+	r.Open('[')
 	for i := range chat.Tools {
-		r.Out = append(r.Out, "[,"[min(i, 1)])
-		r.tool(&chat.Tools[i])
+		r.Tool(&chat.Tools[i])
+		if chat.Tools[i].Strict.IsTrue() {
+			r.context.Warn("'strict' of tools was dropped: the provider of this model does not bind arguments to a schema.")
+		}
 	}
-	r.Out = append(r.Out, ']')
+	r.Close(']')
 	return nil
-}
-
-// noParameters is the schema of a function without any; Ollama wants one.
-const noParameters = `{"type":"object","properties":{}}`
-
-func (r *request) tool(t *translate.Tool) {
-	if t.Strict.IsTrue() {
-		r.context.Warn("'strict' of tools was dropped: the provider of this model does not bind arguments to a schema.")
-	}
-	r.Out = append(r.Out, `{"type":"function","function":{"name":`...)
-	r.Out = translate.AppendQuoted(r.Out, t.Name)
-	if t.Description.Exists() {
-		r.Out = append(r.Out, `,"description":`...)
-		r.Out = append(r.Out, t.Description.Raw...)
-	}
-	r.Out = append(r.Out, `,"parameters":`...)
-	if t.Parameters.Exists() {
-		r.Out = jsonview.AppendCompact(r.Out, t.Parameters.Raw)
-	} else {
-		r.Out = append(r.Out, noParameters...)
-	}
-	r.Out = append(r.Out, "}}"...)
 }

@@ -9,7 +9,7 @@ import (
 // metrics are the members of a last line that say what the answer cost. Durations are
 // in nanoseconds.
 var metrics = [...]string{
-	"prompt_eval_count", "eval_count",
+	"prompt_eval_count", "eval_count", "prompt_eval_cached_count",
 	"total_duration", "load_duration", "prompt_eval_duration", "eval_duration",
 }
 
@@ -24,14 +24,14 @@ func (c *counts) take(name string, v jsonview.Value) {
 	}
 }
 
-// report says what the line states. A prompt of which everything was cached has no
-// prompt_eval_count: its tokens are unknown, not none.
+// report says what the line states. The cached tokens are among those of the prompt.
+// Servers that do not count them have no prompt_eval_count where everything was cached:
+// its tokens are unknown, not none.
 func (c *counts) report(to translate.Sink) {
-	input, output := count(c[0]), count(c[1])
-	if !input.Known && !output.Known {
-		return
+	u := tokens.Usage{Input: count(c[0]), Output: count(c[1]), InputCached: count(c[2])}
+	if u.Any() {
+		to.Usage(u, c.raw())
 	}
-	to.Usage(tokens.Usage{Input: input, Output: output}, c.raw())
 }
 
 // raw is an object of them.

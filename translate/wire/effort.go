@@ -1,6 +1,10 @@
 package wire
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/sluicehq/sluice/translate"
+)
 
 // efforts are the reasoning efforts of the OpenAI API, from none to all.
 var efforts = [...]string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
@@ -26,4 +30,12 @@ func Nearest[V any](known map[string]V, effort string) (v V, ok bool) {
 		}
 	}
 	return v, false
+}
+
+// CheckEffort refuses what is no reasoning effort of the OpenAI API. None at all is fine.
+func CheckEffort(effort string) *translate.Error {
+	if effort == "" || slices.Contains(efforts[:], effort) {
+		return nil
+	}
+	return translate.InvalidType("reasoning_effort", "one of none, minimal, low, medium, high, xhigh and max")
 }

@@ -10,16 +10,9 @@ import (
 
 // Error reads the body of an error status, in any shape that ReshapeError knows. It
 // always has a message and shares no memory with the body. Where the provider gives no
-// code, a key or a model that is refused gets OpenAI's. Statuses that would blame the
-// client for what happened between others are replaced.
+// code, a key or a model that is refused gets OpenAI's.
 func Error(status int, contentType string, body []byte) *translate.Error {
-	e := &translate.Error{Status: status}
-	switch status {
-	case http.StatusRequestTimeout: // it was not the client that was slow
-		e.Status = http.StatusGatewayTimeout
-	case translate.StatusCancelled: // nor did it hang up
-		e.Status = http.StatusBadGateway
-	}
+	e := &translate.Error{Status: Status(status)}
 	root, _ := jsonview.Parse(translate.ReshapeError(status, contentType, body))
 	in := root.Get("error")
 	e.Message = strings.Clone(strings.TrimSpace(in.Get("message").Text()))
@@ -41,6 +34,18 @@ func Error(status int, contentType string, body []byte) *translate.Error {
 		e.Type = translate.TypeOfStatus(e.Status)
 	}
 	return e
+}
+
+// Status is what becomes of a provider's status: one that would blame the client for what
+// happened between others is replaced.
+func Status(status int) int {
+	switch status {
+	case http.StatusRequestTimeout: // it was not the client that was slow
+		return http.StatusGatewayTimeout
+	case translate.StatusCancelled: // nor did it hang up
+		return http.StatusBadGateway
+	}
+	return status
 }
 
 // InStream reads an error object that came inside of an answer whose status promised

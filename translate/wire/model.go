@@ -11,6 +11,7 @@ func RefuseForModel(c *translate.Context, chat *translate.Chat) *translate.Error
 	}{
 		{"tools", len(chat.Tools) > 0 && chat.Choice.Mode != "none"},
 		{"response_format", chat.Format.Type != ""},
+		{"n", chat.N > 1},
 		{"stop", len(chat.Stop) > 0},
 	} {
 		if member.asked && c.Known.Refused(member.name) {

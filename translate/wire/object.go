@@ -11,10 +11,12 @@ import (
 )
 
 // Object writes a JSON object, compact, and knows which members it has. A member is
-// begun by Name and consists of what is appended to Out then.
+// begun by Name and consists of what is appended to Out then. Open begins an object or a
+// list inside of it, to which everything is added until Close.
 type Object struct {
 	Out   []byte
 	names []string
+	depth int // of what is open
 }
 
 // NewObject begins an object in new memory of about size bytes.
@@ -24,14 +26,37 @@ func NewObject(size int) *Object {
 
 // Name begins a member.
 func (o *Object) Name(name string) {
-	if len(o.names) > 0 {
-		o.Out = append(o.Out, ',')
-	}
+	o.Item()
 	o.Out = append(translate.AppendQuoted(o.Out, name), ':')
-	o.names = append(o.names, name)
+	if o.depth == 0 {
+		o.names = append(o.names, name)
+	}
 }
 
-// Has reports whether the object has a member.
+// Item begins an element of a list.
+func (o *Object) Item() {
+	switch o.Out[len(o.Out)-1] {
+	case '{', '[', ':': // which end no value
+	default:
+		o.Out = append(o.Out, ',')
+	}
+}
+
+// Open begins an object or a list, by its bracket: the value of the member that was begun,
+// or an element.
+func (o *Object) Open(bracket byte) {
+	o.Item()
+	o.Out = append(o.Out, bracket)
+	o.depth++
+}
+
+// Close ends what Open began.
+func (o *Object) Close(bracket byte) {
+	o.Out = append(o.Out, bracket)
+	o.depth--
+}
+
+// Has reports whether the object itself has a member.
 func (o *Object) Has(name string) bool { return slices.Contains(o.names, name) }
 
 // Raw adds a value of the client's as it stands, unless it does not exist.
@@ -44,18 +69,16 @@ func (o *Object) Raw(name string, v jsonview.Value) {
 
 // Strings adds a list of the client's strings, unless it is empty.
 func (o *Object) Strings(name string, all []jsonview.Value) {
-	for i, v := range all {
-		if i == 0 {
-			o.Name(name)
-			o.Out = append(o.Out, '[')
-		} else {
-			o.Out = append(o.Out, ',')
-		}
+	if len(all) == 0 {
+		return
+	}
+	o.Name(name)
+	o.Open('[')
+	for _, v := range all {
+		o.Item()
 		o.Out = append(o.Out, v.Raw...)
 	}
-	if len(all) > 0 {
-		o.Out = append(o.Out, ']')
-	}
+	o.Close(']')
 }
 
 // Text adds a string.

@@ -102,3 +102,49 @@ func TestErrorInStream(t *testing.T) {
 	e := InStream(view(`{"error":"out of memory"}`))
 	require.Equal(t, translate.Error{Status: 502, Message: "out of memory", Type: "server_error"}, *e)
 }
+
+func TestObjectsWithinAnObject(t *testing.T) {
+	o := NewObject(0)
+	o.Name("list")
+	o.Open('[')
+	o.Item()
+	o.Out = append(o.Out, '1')
+	o.Open('{')
+	o.Text("inner", "[")
+	o.Strings("none", nil)
+	o.Close('}')
+	o.Open('[')
+	o.Close(']')
+	o.Open('{')
+	o.Close('}')
+	o.Tool(&translate.Tool{Name: "f", Description: view(`"d"`)})
+	o.Close(']')
+	require.True(t, o.Has("list"))
+	require.False(t, o.Has("inner"))
+	require.Nil(t, o.Add("", []translate.Member{{Name: "inner", Value: view("2")}}))
+	require.Equal(t, `{"list":[1,{"inner":"["},[],{},`+
+		`{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}}],"inner":2}`, string(o.End()))
+}
+
+func TestArguments(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "{}", " \n": "{}", "null": "{}", " null ": "{}", " {\"a\": 1.0}\n": `{"a": 1.0}`,
+	} {
+		got, e := Arguments(&translate.AssistantCall{Arguments: text})
+		require.Nil(t, e, text)
+		require.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"[]", "{", "1", `{"a":1} x`, "nul"} {
+		_, e := Arguments(&translate.AssistantCall{Arguments: text, Path: "messages.1.tool_calls.0"})
+		require.Equal(t, "messages.1.tool_calls.0.function.arguments", e.Param, text)
+		_, e = Arguments(&translate.AssistantCall{Arguments: text, Path: "messages.1.function_call"})
+		require.Equal(t, "messages.1.function_call.arguments", e.Param, text)
+	}
+}
+
+func TestCheckEffort(t *testing.T) {
+	for _, effort := range []string{"", "none", "minimal", "low", "medium", "high", "xhigh", "max"} {
+		require.Nil(t, CheckEffort(effort), effort)
+	}
+	require.Equal(t, "reasoning_effort", CheckEffort("LOW").Param)
+}

@@ -23,8 +23,7 @@ class Weather(BaseModel):
 
 
 def agent(seen, **options):
-    made = Agent(OpenAIChatModel(seen.model, provider=provider), instructions="Be brief.", **options)
-    return made
+    return Agent(OpenAIChatModel(seen.model, provider=provider), instructions="Be brief.", **options)
 
 
 def thinking():
