@@ -21,6 +21,7 @@ import (
 // row B11
 func TestTimeLimitsOfStreamsInEveryDialect(t *testing.T) {
 	inEveryDialect(t, func(t *testing.T, v *fakeprovider.Voice) {
+		oneOfEach(t, v)
 		for _, m := range dialectMoments {
 			limit := firstToken
 			if m.phase == accounting.PhaseStreaming {
@@ -181,6 +182,7 @@ func TestErrorsWithoutADialect(t *testing.T) {
 // row B22
 func TestAnswerBeforeTheRequestWasReadInEveryDialect(t *testing.T) {
 	inEveryDialect(t, func(t *testing.T, v *fakeprovider.Voice) {
+		oneOfEach(t, v)
 		r := newRig(t, speaking(v))
 		r.up.ReceiveBuffer(8 << 10)
 		r.up.HoldBody()

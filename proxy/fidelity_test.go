@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +25,20 @@ func (r *rig) asChunks(pieces ...[]byte) {
 		for _, p := range pieces {
 			if len(p) > 0 {
 				e.Chunk(p)
+			}
+		}
+		e.EndChunks()
+	})
+}
+
+// asReads is asChunks with pauses that make each piece likely to be read alone.
+func (r *rig) asReads(pieces ...[]byte) {
+	r.up.Handle(func(e *fakeprovider.Exchange) {
+		e.StreamHead()
+		for _, p := range pieces {
+			if len(p) > 0 {
+				e.Chunk(p)
+				e.Pause(200 * time.Microsecond)
 			}
 		}
 		e.EndChunks()
@@ -53,7 +68,7 @@ func TestEverySplitGivesTheSameBytesAndTotals(t *testing.T) {
 			stream := splitStream(eol)
 			c := r.dial()
 			for cut := range len(stream) {
-				r.asChunks(stream[:cut], stream[cut:])
+				r.asReads(stream[:cut], stream[cut:])
 				p := read(c.post(streamBody))
 				require.NoError(t, p.err, "cut at %d", cut)
 				require.Equal(t, string(stream), string(p.body), "cut at %d", cut)
@@ -84,7 +99,7 @@ func TestEverySplitLosesOnlyTheHiddenUsage(t *testing.T) {
 			want = strings.Replace(want, "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5}}"+eol+eol, "", 1)
 			c := r.dial()
 			for cut := range len(stream) {
-				r.asChunks(stream[:cut], stream[cut:])
+				r.asReads(stream[:cut], stream[cut:])
 				p := read(c.post(withoutUsage))
 				require.NoError(t, p.err, "cut at %d", cut)
 				require.Equal(t, want, string(p.body), "cut at %d", cut)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/sse"
@@ -56,7 +57,7 @@ func (x *exchange) relayEdited(b []byte, work *batch) {
 func (r *relay) appendEdited(dst []byte, ev *sse.Event, chunk accounting.Chunk) []byte {
 	if chunk.Kind == accounting.KindUsageOnly && r.hideUsage {
 		r.halfEnd = bytes.HasSuffix(ev.Raw, []byte("\r"))
-		return dst
+		return append(dst, lineFeed(ev.Raw)...)
 	}
 	cut := chunk.NullUsage
 	if !r.hideUsage {
@@ -78,8 +79,10 @@ func (r *relay) appendEdited(dst []byte, ev *sse.Event, chunk accounting.Chunk) 
 	}
 	at := bytes.Index(ev.Raw, ev.Data)
 	if at < 0 { // several data lines: written as one
-		at = len("data: ")
-		ev.Raw = append(append([]byte("data: "), ev.Data...), "\n\n"...)
+		r.halfEnd = bytes.HasSuffix(ev.Raw, []byte("\r"))
+		begin := append(lineFeed(ev.Raw), "data: "...)
+		at = len(begin)
+		ev.Raw = slices.Concat(begin, ev.Data, []byte("\n\n"))
 	}
 	dst = append(dst, ev.Raw[:at]...)
 	from := 0

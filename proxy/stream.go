@@ -27,8 +27,8 @@ type relay struct {
 	// hideUsage and hideRunning: what of the usage only came because sluice
 	// asked for it.
 	hideUsage, hideRunning bool
-	// halfEnd: the event left out last ended with a CR whose LF may still come, as
-	// the beginning of the next event.
+	// halfEnd: the event that was left out last, or got another end, ended with a CR
+	// whose LF may still come, as the beginning of the next event.
 	halfEnd bool
 	// oversize: the event under way is larger than what is held of one, so its
 	// bytes leave as they come.
@@ -201,8 +201,8 @@ func (r *relay) reframed(out []byte, from int, ev *sse.Event) []byte {
 	const begin, end = "data: ", "\n\n"
 	at := bytes.Index(ev.Raw, ev.Data)
 	if at < 0 || len(out) == from { // several data lines, or nothing left
-		r.halfEnd = len(out) == from && bytes.HasSuffix(ev.Raw, []byte("\r"))
-		return out
+		r.halfEnd = bytes.HasSuffix(ev.Raw, []byte("\r"))
+		return slices.Insert(out, from, lineFeed(ev.Raw)...)
 	}
 	before, after := ev.Raw[:at], ev.Raw[at+len(ev.Data):]
 	if string(before) == begin && string(after) == end {
@@ -210,6 +210,15 @@ func (r *relay) reframed(out []byte, from int, ev *sse.Event) []byte {
 	}
 	data := bytes.Clone(out[from+len(begin) : len(out)-len(end)])
 	return append(append(append(out[:from], before...), data...), after...)
+}
+
+// lineFeed is the LF in front of an event that ends the event before, whose CR arrived
+// alone. It stays, whatever becomes of the event.
+func lineFeed(raw []byte) []byte {
+	if bytes.HasPrefix(raw, []byte("\n")) {
+		return raw[:1:1]
+	}
+	return nil
 }
 
 // keeps tells whether an event can stay where it lies, behind what waits there. If not,

@@ -28,7 +28,8 @@ func (x *exchange) endsStream(kind accounting.ChunkKind, raw []byte) bool {
 	case accounting.KindDone:
 		x.enter(accounting.PhaseTail)
 		if x.meter.SawDone() {
-			x.finishStream(append(x.unsaid(), raw...))
+			begin := lineFeed(raw)
+			x.finishStream(slices.Concat(begin, x.unsaid(), raw[len(begin):]))
 		} else {
 			x.finishResponse(raw)
 		}
