@@ -94,14 +94,14 @@ func (r *rig) onlyRecord() *accounting.Record {
 	return recent[0]
 }
 
-// inPhase waits until the one running exchange is in a phase. One that has ended may be
-// listed for a moment after its record was written.
+// inPhase waits until the one running exchange is in a phase. One may be listed for a
+// moment after its record was written.
 func (r *rig) inPhase(p accounting.Phase) *exchange {
 	r.Helper()
 	var found *exchange
 	require.Eventually(r, func() bool {
 		for _, x := range r.srv.running.all() {
-			if _, over := x.valve.ended(); !over && x.phaseNow() == p {
+			if _, recorded := r.ledger.Get(x.id); !recorded && x.phaseNow() == p {
 				found = x
 				return true
 			}
