@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -42,6 +43,7 @@ const (
 func newCloud(t *testing.T, name string) *cloud {
 	c := &cloud{name: name, entered: make(chan struct{}, 100), answers: make(chan int, 100)}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the context outlives its client
 		c.entered <- struct{}{}
 		var status int
 		select {
@@ -141,6 +143,7 @@ func TestClientGoneWhileACredentialIsFetched(t *testing.T) {
 				rec := r.record(id)
 				requireClientGone(t, rec, accounting.PhaseConnect)
 				requireNeverRan(t, rec)
+				r.allEnded() // the next in the phase is the next request
 			}
 			n++
 			c := r.dial()
@@ -154,6 +157,7 @@ func TestClientGoneWhileACredentialIsFetched(t *testing.T) {
 				p.requireError(t, 499, "cancelled")
 			}
 			requireNeverRan(t, r.record(id))
+			r.allEnded()
 		}
 		require.Zero(t, r.up.Conns())
 		require.NotContains(t, r.logs.String(), "no credential", "nobody waited for it")

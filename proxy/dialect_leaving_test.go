@@ -37,6 +37,7 @@ func TestClientGoneWhileSendingInEveryDialect(t *testing.T) {
 			requireClientGone(t, rec, accounting.PhaseSending)
 			requireNeverRan(t, rec)
 			require.NotNil(t, rec.CloseMicros)
+			r.allEnded()
 		}
 	})
 }
@@ -75,6 +76,7 @@ func TestClientsOfWholeAnswersLeaveInEveryDialect(t *testing.T) {
 				require.Equal(t, 499, rec.StatusDownstream)
 				require.Equal(t, leave == "gone", rec.Outcome == accounting.OutcomeClientGone)
 				require.Equal(t, accounting.SourceEstimated, rec.UsageSource)
+				r.allEnded() // the next in the phase is the next request
 			}
 		}
 	})
