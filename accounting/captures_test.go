@@ -56,10 +56,8 @@ type plainChunk struct {
 	Groq     plainHolder `json:"x_groq"`
 	Response plainHolder `json:"response"`
 	Choices  []struct {
-		Delta struct {
-			Content          any    `json:"content"`
-			ReasoningContent string `json:"reasoning_content"`
-			Reasoning        string `json:"reasoning"`
+		Delta *struct {
+			Content any `json:"content"`
 		} `json:"delta"`
 		Text string `json:"text"`
 	} `json:"choices"`
@@ -102,7 +100,12 @@ func plainReading(events [][]byte) (input, output *int64, content string) {
 			output = later(output, completion)
 		}
 		for _, choice := range c.Choices {
-			content += plainContent(choice.Delta.Content) + choice.Text
+			// Some servers repeat the delta's text beside it.
+			if choice.Delta != nil {
+				content += plainContent(choice.Delta.Content)
+			} else {
+				content += choice.Text
+			}
 		}
 		if s, ok := c.Delta.(string); ok && c.Type == "response.output_text.delta" {
 			content += s

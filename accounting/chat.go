@@ -57,9 +57,12 @@ func (m *Meter) choice(c jsonview.Value, e *effects, body bool) {
 		}
 	}
 	index, _ := position.Digits()
+	m.texts.choice, e.choice = index, index
 	known := m.choiceAt(index)
 	m.delta(part, index, known, e)
-	m.fragment(text, sinkContent, e)
+	if !part.IsObject() { // else it repeats what the delta says
+		m.fragment(text, sinkContent, e)
+	}
 	if reason := finish.Inside(); reason != "" {
 		e.spoiled = true
 		if known >= 0 && m.choices[known].finish == "" {

@@ -2,7 +2,6 @@ package accounting
 
 import (
 	"runtime"
-	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -15,9 +14,6 @@ const (
 	// pieceBytes is how much text is tokenised at a time: the splitter widens
 	// its input to four bytes a rune, so this bounds its memory.
 	pieceBytes = 16 << 10
-	// countedBytes is how much text of one estimate is really tokenised, some
-	// half second of work. What lies beyond is taken to have the same density.
-	countedBytes = 4 << 20
 	// fallbackBytesPerToken is the density assumed if the tokenizer fails.
 	fallbackBytesPerToken = 4
 )
@@ -38,57 +34,23 @@ func (l *lazyCodec) get(name tokenizer.Encoding) tokenizer.Codec {
 	return l.codec
 }
 
-// encodingOf returns the encoding of a model by OpenAI's published list: cl100k
-// for the GPT-4 and GPT-3.5 families and the embedding models, o200k for
-// everything since GPT-4o. Models of other makers have vocabularies of their
-// own; o200k, the larger and more multilingual of the two, stands in for them.
-func encodingOf(model string) tokenizer.Encoding {
-	name := bareModel(model)
-	for _, since := range []string{"gpt-4o", "gpt-4.1", "gpt-4.5"} {
-		if strings.HasPrefix(name, since) {
-			return tokenizer.O200kBase
-		}
-	}
-	for _, old := range []string{
-		"gpt-4", "gpt-3.5", "gpt-35", "text-embedding-3", "text-embedding-ada-002",
-		"davinci-002", "babbage-002",
-	} {
-		if strings.HasPrefix(name, old) {
-			return tokenizer.Cl100kBase
-		}
-	}
-	return tokenizer.O200kBase
-}
-
-// bareModel strips what stands around a model's own name: "provider/" in front
-// and the "ft:" of a fine-tuned one.
-func bareModel(model string) string {
-	name := strings.ToLower(model)
-	if slash := strings.LastIndexByte(name, '/'); slash >= 0 {
-		name = name[slash+1:]
-	}
-	return strings.TrimPrefix(name, "ft:")
-}
-
 // tokenCounter adds up the tokens of many texts. It is used by one goroutine.
 type tokenCounter struct {
-	codec   tokenizer.Codec // nil if it could not be made
-	tokens  int64
-	counted int64 // bytes tokenised
-	skipped int64 // bytes beyond countedBytes
+	codec      tokenizer.Codec // nil if it could not be made
+	vocabulary *vocabulary
+	sampling   sampling
+	tokens     float64
 }
 
-// total returns the tokens of all texts, those beyond the bound extrapolated.
-func (c *tokenCounter) total() int64 {
-	return c.tokens + scaleUp(c.tokens, c.skipped, c.counted)
-}
+// total returns the tokens of all texts, those that were left out by the density of the rest.
+func (c *tokenCounter) total() float64 { return c.sampling.scaled(c.tokens) }
 
 // text adds the tokens of s.
 func (c *tokenCounter) text(s string) {
-	for len(s) > 0 {
+	for size := c.sampling.pieceBytes(); len(s) > 0; {
 		n := len(s)
-		if n > pieceBytes {
-			n = pieceEnd(s[:pieceBytes])
+		if n > size {
+			n = pieceEnd(s[:size])
 		}
 		c.piece(s[:n])
 		s = s[n:]
@@ -97,10 +59,11 @@ func (c *tokenCounter) text(s string) {
 
 // escaped adds the tokens of a text given as the inside of a JSON string.
 func (c *tokenCounter) escaped(b []byte) {
-	window := make([]byte, 0, min(len(b), pieceBytes)+utf8.UTFMax)
+	size := c.sampling.pieceBytes()
+	window := make([]byte, 0, min(len(b), size)+utf8.UTFMax)
 	for len(b) > 0 {
-		for len(b) > 0 && len(window) < pieceBytes {
-			window, b = unescapeNext(window, b, pieceBytes)
+		for len(b) > 0 && len(window) < size {
+			window, b = unescapeNext(window, b, size)
 		}
 		n := len(window)
 		if len(b) > 0 {
@@ -114,22 +77,17 @@ func (c *tokenCounter) escaped(b []byte) {
 
 // piece adds the tokens of a text of at most pieceBytes.
 func (c *tokenCounter) piece(s string) {
-	if s == "" {
+	if s == "" || !c.sampling.take(s) {
 		return
 	}
-	if c.counted >= countedBytes {
-		c.skipped += int64(len(s))
-		return
-	}
-	c.counted += int64(len(s))
 	runtime.Gosched() // streams are waiting; this is not urgent
 	if c.codec != nil {
-		if n, err := c.codec.Count(s); err == nil {
-			c.tokens += int64(n)
+		if n, err := c.vocabulary.tokens(c.codec, s); err == nil {
+			c.tokens += n
 			return
 		}
 	}
-	c.tokens += int64((len(s) + fallbackBytesPerToken - 1) / fallbackBytesPerToken)
+	c.tokens += float64((len(s) + fallbackBytesPerToken - 1) / fallbackBytesPerToken)
 }
 
 // pieceEnd returns where to cut s, which more text follows, so that counting
@@ -159,11 +117,3 @@ func pieceEnd(s string) int {
 
 // view lends b as a string for a call that keeps nothing of it.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// scaleUp returns n * part / whole, rounded up; zero when whole is zero.
-func scaleUp(n, part, whole int64) int64 {
-	if whole <= 0 || part <= 0 || n <= 0 {
-		return 0
-	}
-	return int64(float64(n)*(float64(part)/float64(whole)) + 0.999)
-}

@@ -8,24 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tiktoken-go/tokenizer"
 )
-
-func TestModelsAreCountedWithTheirOwnEncoding(t *testing.T) {
-	f := func(want tokenizer.Encoding, models ...string) {
-		t.Helper()
-		for _, model := range models {
-			require.Equal(t, want, encodingOf(model), model)
-		}
-	}
-
-	f(tokenizer.O200kBase, "gpt-4o", "gpt-4o-mini-2024-07-18", "chatgpt-4o-latest", "gpt-4.1", "gpt-4.1-nano",
-		"gpt-4.5-preview", "gpt-5", "gpt-5.2-2025-12-11", "o1", "o3-mini", "o4-mini", "openai/gpt-4o", "ft:gpt-4o-mini:team::id")
-	f(tokenizer.Cl100kBase, "gpt-4", "GPT-4", "gpt-4-turbo", "gpt-4-32k-0613", "gpt-3.5-turbo", "gpt-35-turbo",
-		"text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002", "ft:gpt-3.5-turbo:team::id",
-		"openai/gpt-4", "babbage-002")
-	f(tokenizer.O200kBase, "", "claude-sonnet-4", "meta-llama/Llama-3.3-70B", "qwen3", "anything")
-}
 
 func TestVocabularyIsNotLoadedBeforeItIsNeeded(t *testing.T) {
 	var e Estimator
@@ -110,19 +93,22 @@ func TestPieceEndNeverCutsARune(t *testing.T) {
 	}
 }
 
-func TestHugeTextIsExtrapolatedNotTokenised(t *testing.T) {
+func TestLongTextIsSampledAllOverIt(t *testing.T) {
 	var e Estimator
-	const sentence = "all work and no play makes Jack a dull boy. " // 11 tokens in 44 bytes
+	english := strings.Repeat("all work and no play makes Jack a dull boy. ", 20_000)
+	digits := strings.Repeat("31415926535 ", 60_000)
+	text := english + digits
+	require.Greater(t, len(text), 3*mostTokenised)
 	c := e.counter("gpt-4o")
-	c.counted, c.tokens = countedBytes-100_000, (countedBytes-100_000)/4 // most of the bound is used up
-	c.text(strings.Repeat(sentence, 2*countedBytes/len(sentence)))
-	require.Less(t, c.counted, int64(countedBytes+pieceBytes))
-	require.Greater(t, c.skipped, int64(countedBytes))
-	require.InEpsilon(t, (c.counted+c.skipped)/4, c.total(), 0.001)
+	c.sampling = samplingOf(int64(len(text)), mostTokenised)
+	c.text(text)
+	require.EqualValues(t, len(text), c.sampling.seen)
+	require.InDelta(t, mostTokenised, c.sampling.taken, 2*sampledPieceBytes)
+	require.InEpsilon(t, wholeCount(t, &e, "gpt-4o", text), c.total(), 0.02)
 }
 
 func TestWithoutTokenizerBytesAreDivided(t *testing.T) {
-	c := &tokenCounter{}
+	c := &tokenCounter{vocabulary: o200k}
 	c.text("12345")
 	require.EqualValues(t, 2, c.total())
 }
@@ -163,7 +149,7 @@ func TestEscapedTextCountsLikePlainText(t *testing.T) {
 		require.NoError(t, err)
 		c := e.counter("gpt-4o")
 		c.escaped(escaped[1 : len(escaped)-1])
-		require.Equal(t, e.Text("gpt-4o", text), c.total())
+		require.EqualValues(t, e.Text("gpt-4o", text), c.total())
 	}
 }
 
@@ -180,7 +166,7 @@ func FuzzUnescape(f *testing.F) {
 
 		// Bytes that are no JSON string must come to an end too, and through the window.
 		unescape([]byte(text))
-		(&tokenCounter{}).escaped([]byte(text))
+		(&tokenCounter{vocabulary: o200k}).escaped([]byte(text))
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 // envelope holds the members of an event's top level that matter to a meter.
 type envelope struct {
 	kind, id, created, model, choices  jsonview.Value
+	tier                               jsonview.Value
 	usage, groq, failure, code         jsonview.Value
 	response, item, itemID, outputSlot jsonview.Value
 	delta, arguments, input            jsonview.Value
@@ -80,6 +81,8 @@ func (v *envelope) place(name string) *jsonview.Value {
 		return &v.created
 	case "model":
 		return &v.model
+	case "service_tier":
+		return &v.tier
 	case "choices":
 		return &v.choices
 	case "usage":
@@ -199,6 +202,9 @@ func (m *Meter) head(v *envelope) Span {
 	}
 	if m.created <= 0 {
 		m.created, _ = v.created.Digits()
+	}
+	if v.tier.IsString() && v.tier.Inside() != m.tier {
+		m.tier = codeOf(v.tier)
 	}
 	if !v.model.IsString() {
 		return Span{}

@@ -22,8 +22,8 @@ func TestOutputCountsTextReasoningRefusalAndTools(t *testing.T) {
 	f(OutputText{Reasoning: []byte("hello world"), TotalBytes: 11}, 2)
 	f(OutputText{Refusal: []byte("hello world"), TotalBytes: 11}, 2)
 	f(OutputText{Content: []byte("hello world"), Reasoning: []byte("hello world"), TotalBytes: 22}, 4)
-	f(OutputText{Tools: []byte("hello world"), TotalBytes: 11, Calls: 1}, 2+outputCallOverhead)
-	f(OutputText{Tools: []byte("hello world"), TotalBytes: 11, Calls: 3}, 2+3*outputCallOverhead)
+	f(OutputText{Tools: []byte("hello world"), TotalBytes: 11, Calls: 1}, 2+7)
+	f(OutputText{Tools: []byte("hello world"), TotalBytes: 11, Calls: 3}, 2+10+3*10)
 }
 
 func TestTruncatedOutputIsExtrapolatedByBytes(t *testing.T) {
@@ -69,7 +69,7 @@ func TestEstimateNeverExceedsWhatTheRequestAllows(t *testing.T) {
 	long := OutputText{
 		Content: []byte(strings.Repeat("word ", 500)), Reasoning: []byte(strings.Repeat("thought ", 500)), TotalBytes: 6500,
 	}
-	u := e.Estimate("gpt-4o", "chat/completions", body, long)
+	u := e.Estimate("gpt-4o", "chat/completions", body, long, Bounds{})
 	require.Equal(t, tokens.Count{N: 8, Known: true}, u.Input)
 	require.Equal(t, tokens.Count{N: 10, Known: true}, u.Output)
 	require.Equal(t, tokens.Count{N: 10, Known: true}, u.OutputReasoning)
@@ -77,7 +77,7 @@ func TestEstimateNeverExceedsWhatTheRequestAllows(t *testing.T) {
 
 func TestEstimateLeavesUnseenOutputAbsent(t *testing.T) {
 	var e Estimator
-	u := e.Estimate("gpt-4o", "chat/completions", []byte(`{"messages":[{"role":"user","content":"hi"}]}`), OutputText{})
+	u := e.Estimate("gpt-4o", "chat/completions", []byte(`{"messages":[{"role":"user","content":"hi"}]}`), OutputText{}, Bounds{})
 	require.True(t, u.Input.Known)
 	require.False(t, u.Output.Known)
 	require.False(t, u.OutputReasoning.Known)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestFinisherRunsJobsInOrderAwayFromTheCaller(t *testing.T) {
-	f := NewFinisher(0, 0, nil)
+	f := NewFinisher(0, 1, nil)
 	release := make(chan struct{})
 	var order []int
 	f.Submit(func() { <-release }) // Submit returns while the job still runs
@@ -28,6 +28,7 @@ func TestFullFinisherRunsTheJobInline(t *testing.T) {
 	<-started
 	queued := false
 	f.Submit(func() { queued = true })
+	require.Equal(t, 1, f.Waiting())
 	inline := false
 	f.Submit(func() { inline = true })
 	require.True(t, inline, "no room: the caller ran it before Submit returned")
@@ -78,4 +79,20 @@ func TestSubmitRacingWithCloseLosesNoJob(t *testing.T) {
 		submitters.Wait()
 		require.EqualValues(t, 100, ran.Load())
 	}
+}
+
+func TestUrgentJobsGoFirst(t *testing.T) {
+	f := NewFinisher(16, 1, nil)
+	begun, hold := make(chan struct{}), make(chan struct{})
+	f.Submit(func() { close(begun); <-hold })
+	<-begun
+	var order []string
+	for range 5 {
+		f.Submit(func() { order = append(order, "later") })
+		f.SubmitUrgent(func() { order = append(order, "first") })
+	}
+	require.Equal(t, 10, f.Waiting())
+	close(hold)
+	f.Close()
+	require.Equal(t, []string{"first", "first", "first", "first", "first", "later", "later", "later", "later", "later"}, order)
 }

@@ -57,23 +57,60 @@ const maxImagePatches = 1536
 // imageTokens counts an image part: {"image_url":{"url","detail"}} of chat
 // completions or {"image_url":"…","detail"} of responses. The size is read from
 // data URLs of PNG, JPEG and GIF; nothing is ever fetched.
-func imageTokens(model string, part gjson.Result) int64 {
+func imageTokens(rule imageRule, model string, part gjson.Result) int64 {
 	source, detail := part.Get("image_url"), part.Get("detail")
 	if source.IsObject() {
 		source, detail = source.Get("url"), source.Get("detail")
 	}
 	cost := imageCostOf(model)
-	if detail.String() == "low" && cost.patch == 0 {
+	if rule == imagesOfOpenAI && detail.String() == "low" && cost.patch == 0 {
 		return cost.base
 	}
 	width, height, ok := dataURLSize(source.String())
 	if !ok {
 		width, height = unknownImageSide, unknownImageSide
 	}
+	if rule != imagesOfOpenAI {
+		return rule.tokens(width, height)
+	}
 	if cost.patch > 0 {
 		return int64(math.Ceil(float64(imagePatches(width, height)) * cost.patch))
 	}
 	return cost.base + cost.tile*imageTiles(width, height)
+}
+
+// imageRule is how a family's makers count the tokens of an image.
+type imageRule uint8
+
+const (
+	imagesOfOpenAI  imageRule = iota // tiles or patches, by model
+	imagesByArea                     // Anthropic: a token for each 750 pixels, scaled to at most 1568 a side
+	imagesByTile                     // Google: 258 for a small image, and for each tile of 768 of a larger one
+	imagesByPatch28                  // Mistral and others: patches of 28 pixels, and a mark behind each row
+)
+
+// tokens counts an image by the rule of its makers; see "Vision" in Anthropic's and
+// "Image understanding" in Google's documentation.
+func (r imageRule) tokens(width, height int) int64 {
+	w, h := float64(width), float64(height)
+	shrink := func(longest float64) {
+		if side := max(w, h); side > longest {
+			w, h = w*longest/side, h*longest/side
+		}
+	}
+	switch r {
+	case imagesByArea:
+		shrink(1568)
+		return int64(math.Ceil(w * h / 750))
+	case imagesByTile:
+		if w <= 384 && h <= 384 {
+			return 258
+		}
+		return 258 * int64(math.Ceil(w/768)*math.Ceil(h/768))
+	default:
+		shrink(1540)
+		return int64(math.Ceil(h/28) * (math.Ceil(w/28) + 1))
+	}
 }
 
 func imagePatches(width, height int) int64 {

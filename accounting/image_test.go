@@ -81,3 +81,20 @@ func TestImagesInPrompts(t *testing.T) {
 	f("gpt-4.1-mini", square, "high", 1659) // 1024 patches
 	f("gpt-4.1-mini", dataURL(t, "png", 4096, 4096), "high", 2489)
 }
+
+func TestOtherMakersCountImagesTheirOwnWay(t *testing.T) {
+	f := func(rule imageRule, width, height int, want int64) {
+		t.Helper()
+		require.Equal(t, want, rule.tokens(width, height), "%dx%d", width, height)
+	}
+
+	f(imagesByArea, 200, 200, 54) // Anthropic's examples
+	f(imagesByArea, 1000, 1000, 1334)
+	f(imagesByArea, 1568, 784, 1640)
+	f(imagesByArea, 3136, 1568, 1640) // scaled down to the same
+	f(imagesByTile, 384, 384, 258)
+	f(imagesByTile, 768, 768, 258)
+	f(imagesByTile, 1000, 700, 516)
+	f(imagesByPatch28, 28, 28, 2)
+	f(imagesByPatch28, 280, 140, 55)
+}

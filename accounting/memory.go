@@ -21,8 +21,8 @@ type Memory struct {
 	capacity int
 	next     int // slot of the next record
 	count    int
-	byID     map[string]*Record
-	open     map[string]struct{} // begun and not finished
+	byID     map[string]int // slot of the latest record of an id
+	byUID    map[UID]int    // slot of each record
 	closed   bool
 }
 
@@ -37,57 +37,77 @@ func NewMemory(capacity int) *Memory {
 	return &Memory{
 		blocks:   make([][]*Record, (capacity+memoryBlock-1)/memoryBlock),
 		capacity: capacity,
-		byID:     make(map[string]*Record),
-		open:     make(map[string]struct{}),
+		byID:     make(map[string]int),
+		byUID:    make(map[UID]int),
 	}
 }
 
-// Begin implements Ledger. It never blocks, so it does not watch the context.
-func (m *Memory) Begin(_ context.Context, intent Intent) error {
-	if intent.ID == "" {
-		return ErrNoID
+// Begin implements Ledger. Nothing is kept of an intent: it would be lost with the
+// process all the same.
+func (m *Memory) Begin(intent Intent) *Receipt {
+	if intent.UID.IsZero() {
+		return Settled(ErrNoID)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return Settled(ErrLedgerClosed)
+	}
+	return Settled(nil)
+}
+
+// Checkpoint implements Ledger.
+func (m *Memory) Checkpoint([]Checkpoint) {}
+
+// Finish implements Ledger.
+func (m *Memory) Finish(r *Record) *Receipt {
+	if r == nil || r.UID.IsZero() {
+		return Settled(ErrNoID)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return ErrLedgerClosed
+		return Settled(ErrLedgerClosed)
 	}
-	m.open[intent.ID] = struct{}{}
-	return nil
-}
-
-// Finish implements Ledger. An exchange that never began may finish too, once.
-func (m *Memory) Finish(r *Record) error {
-	if r == nil || r.ID == "" {
-		return ErrNoID
+	if _, finished := m.byUID[r.UID]; finished {
+		return Settled(ErrAlreadyFinished)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return ErrLedgerClosed
-	}
-	if _, open := m.open[r.ID]; !open {
-		if _, finished := m.byID[r.ID]; finished {
-			return ErrAlreadyFinished
-		}
-	}
-	delete(m.open, r.ID)
 	compact(r)
 	m.push(r)
-	return nil
+	return Settled(nil)
+}
+
+// Amend implements Ledger. A record that has been forgotten is not missed.
+func (m *Memory) Amend(r *Record) *Receipt {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if slot, known := m.byUID[r.UID]; known {
+		compact(r)
+		*m.at(slot) = r
+	}
+	return Settled(nil)
+}
+
+// at is the place of a record; its block is made when it is needed.
+func (m *Memory) at(slot int) **Record {
+	block := &m.blocks[slot/memoryBlock]
+	if *block == nil {
+		*block = make([]*Record, min(memoryBlock, m.capacity-slot/memoryBlock*memoryBlock))
+	}
+	return &(*block)[slot%memoryBlock]
 }
 
 // push stores r in the next slot and forgets the record that was there.
 func (m *Memory) push(r *Record) {
-	block, slot := m.next/memoryBlock, m.next%memoryBlock
-	if m.blocks[block] == nil {
-		m.blocks[block] = make([]*Record, min(memoryBlock, m.capacity-block*memoryBlock))
+	place := m.at(m.next)
+	if old := *place; old != nil {
+		delete(m.byUID, old.UID)
+		if m.byID[old.ID] == m.next {
+			delete(m.byID, old.ID)
+		}
 	}
-	if old := m.blocks[block][slot]; old != nil && m.byID[old.ID] == old {
-		delete(m.byID, old.ID)
-	}
-	m.blocks[block][slot] = r
-	m.byID[r.ID] = r
+	*place = r
+	m.byID[r.ID], m.byUID[r.UID] = m.next, m.next
 	m.next = (m.next + 1) % m.capacity
 	m.count = min(m.count+1, m.capacity)
 }
@@ -110,12 +130,15 @@ func shrink[T any](s []T) []T {
 	return append(make([]T, 0, len(s)), s...)
 }
 
-// Get implements Ledger.
-func (m *Memory) Get(id string) (*Record, bool) {
+// Get implements Ledger. It does not wait, so it does not watch the context.
+func (m *Memory) Get(_ context.Context, id string) (*Record, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	r, ok := m.byID[id]
-	return r, ok
+	slot, ok := m.byID[id]
+	if !ok {
+		return nil, false
+	}
+	return *m.at(slot), true
 }
 
 // Recent implements Ledger.
@@ -128,7 +151,7 @@ func (m *Memory) Recent(limit int) []*Record {
 	recent := make([]*Record, 0, limit)
 	for i := 1; i <= limit; i++ {
 		at := (m.next - i + m.capacity) % m.capacity
-		recent = append(recent, m.blocks[at/memoryBlock][at%memoryBlock])
+		recent = append(recent, *m.at(at))
 	}
 	return recent
 }

@@ -13,10 +13,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func begin(t *testing.T, l Ledger, id string) {
+func begin(t *testing.T, l Ledger, r *Record) {
 	t.Helper()
-	require.NoError(t, l.Begin(context.Background(), Intent{ID: id}))
+	require.NoError(t, l.Begin(Intent{UID: r.UID, ID: r.ID}).Err())
 }
+
+// recordOf is a record of a new exchange.
+func recordOf(id string) *Record { return &Record{UID: NewUID(), ID: id} }
+
+func finish(t *testing.T, l Ledger, r *Record) {
+	t.Helper()
+	require.NoError(t, l.Finish(r).Err())
+}
+
+func get(l Ledger, id string) (*Record, bool) { return l.Get(context.Background(), id) }
 
 func ids(records []*Record) []string {
 	out := make([]string, len(records))
@@ -28,15 +38,17 @@ func ids(records []*Record) []string {
 
 func TestExchangeFinishesExactlyOnce(t *testing.T) {
 	m := NewMemory(4)
-	begin(t, m, "a")
-	_, found := m.Get("a")
+	first := recordOf("a")
+	begin(t, m, first)
+	_, found := get(m, "a")
 	require.False(t, found, "an open exchange has no record yet")
 
-	first := &Record{ID: "a", Outcome: OutcomeCompleted}
-	require.NoError(t, m.Finish(first))
-	require.ErrorIs(t, m.Finish(&Record{ID: "a", Outcome: OutcomeClientGone}), ErrAlreadyFinished)
+	finish(t, m, first)
+	again := *first
+	again.Outcome = OutcomeClientGone
+	require.ErrorIs(t, m.Finish(&again).Err(), ErrAlreadyFinished)
 
-	got, found := m.Get("a")
+	got, found := get(m, "a")
 	require.True(t, found)
 	require.Same(t, first, got)
 	require.Equal(t, 1, m.Len())
@@ -44,39 +56,54 @@ func TestExchangeFinishesExactlyOnce(t *testing.T) {
 
 func TestRetriesBeginAgainAndFinishOnce(t *testing.T) {
 	m := NewMemory(4)
-	begin(t, m, "a")
-	begin(t, m, "a")
-	require.NoError(t, m.Finish(&Record{ID: "a"}))
-	require.ErrorIs(t, m.Finish(&Record{ID: "a"}), ErrAlreadyFinished)
+	r := recordOf("a")
+	begin(t, m, r)
+	begin(t, m, r)
+	finish(t, m, r)
+	require.ErrorIs(t, m.Finish(r).Err(), ErrAlreadyFinished)
 }
 
 func TestFinishWithoutBeginCounts(t *testing.T) {
 	m := NewMemory(4)
-	require.NoError(t, m.Finish(&Record{ID: "a"}))
-	require.ErrorIs(t, m.Finish(&Record{ID: "a"}), ErrAlreadyFinished)
+	r := recordOf("a")
+	finish(t, m, r)
+	require.ErrorIs(t, m.Finish(r).Err(), ErrAlreadyFinished)
 }
 
 func TestClientMayUseItsIDAgain(t *testing.T) {
 	m := NewMemory(4)
-	begin(t, m, "a")
-	require.NoError(t, m.Finish(&Record{ID: "a", Chunks: 1}))
-	begin(t, m, "a")
-	require.NoError(t, m.Finish(&Record{ID: "a", Chunks: 2}))
+	first, second := recordOf("a"), recordOf("a")
+	finish(t, m, first)
+	finish(t, m, second)
 
-	got, _ := m.Get("a")
-	require.EqualValues(t, 2, got.Chunks, "the latest answers for the id")
-	require.Equal(t, []string{"a", "a"}, ids(m.Recent(0)))
+	got, _ := get(m, "a")
+	require.Same(t, second, got, "the latest answers for the id")
+	require.Equal(t, []*Record{second, first}, m.Recent(0))
+}
+
+func TestAnAmendedRecordTakesThePlaceOfTheFirst(t *testing.T) {
+	m := NewMemory(2)
+	first := recordOf("a")
+	finish(t, m, first)
+	amended := *first
+	amended.Delivered = true
+	require.NoError(t, m.Amend(&amended).Err())
+	got, _ := get(m, "a")
+	require.Same(t, &amended, got)
+	require.Equal(t, 1, m.Len())
+	require.NoError(t, m.Amend(recordOf("b")).Err(), "one that has been forgotten is not missed")
+	require.Equal(t, 1, m.Len())
 }
 
 func TestForgettingAnOldRecordKeepsALaterOneOfTheSameID(t *testing.T) {
 	m := NewMemory(2)
-	require.NoError(t, m.Finish(&Record{ID: "a", Chunks: 1}))
-	begin(t, m, "a")
-	require.NoError(t, m.Finish(&Record{ID: "a", Chunks: 2}))
-	require.NoError(t, m.Finish(&Record{ID: "b"}))
-	got, found := m.Get("a")
+	second := recordOf("a")
+	finish(t, m, recordOf("a"))
+	finish(t, m, second)
+	finish(t, m, recordOf("b"))
+	got, found := get(m, "a")
 	require.True(t, found)
-	require.EqualValues(t, 2, got.Chunks)
+	require.Same(t, second, got)
 }
 
 func TestRingKeepsTheLastRecordsNewestFirst(t *testing.T) {
@@ -85,7 +112,7 @@ func TestRingKeepsTheLastRecordsNewestFirst(t *testing.T) {
 		require.Empty(t, m.Recent(10))
 		total := 2*capacity + 1
 		for i := range total {
-			require.NoError(t, m.Finish(&Record{ID: strconv.Itoa(i)}))
+			finish(t, m, recordOf(strconv.Itoa(i)))
 		}
 		require.Equal(t, capacity, m.Len())
 		recent := m.Recent(0)
@@ -96,9 +123,9 @@ func TestRingKeepsTheLastRecordsNewestFirst(t *testing.T) {
 		require.Equal(t, ids(recent[:1]), ids(m.Recent(1)))
 		require.Len(t, m.Recent(10*capacity), capacity)
 
-		_, found := m.Get(strconv.Itoa(total - capacity - 1))
+		_, found := get(m, strconv.Itoa(total-capacity-1))
 		require.False(t, found, "capacity %d: the one before the last ones is forgotten", capacity)
-		_, found = m.Get(strconv.Itoa(total - capacity))
+		_, found = get(m, strconv.Itoa(total-capacity))
 		require.True(t, found)
 		require.Len(t, m.byID, capacity, "the index is as bounded as the ring")
 	}
@@ -106,19 +133,19 @@ func TestRingKeepsTheLastRecordsNewestFirst(t *testing.T) {
 
 func TestRecordsWithoutIDAreRefused(t *testing.T) {
 	m := NewMemory(1)
-	require.ErrorIs(t, m.Begin(context.Background(), Intent{}), ErrNoID)
-	require.ErrorIs(t, m.Finish(&Record{}), ErrNoID)
-	require.ErrorIs(t, m.Finish(nil), ErrNoID)
+	require.ErrorIs(t, m.Begin(Intent{}).Err(), ErrNoID)
+	require.ErrorIs(t, m.Finish(&Record{}).Err(), ErrNoID)
+	require.ErrorIs(t, m.Finish(nil).Err(), ErrNoID)
 }
 
 func TestClosedLedgerStaysReadable(t *testing.T) {
 	m := NewMemory(2)
-	require.NoError(t, m.Finish(&Record{ID: "a"}))
+	finish(t, m, recordOf("a"))
 	require.NoError(t, m.Close())
 	require.NoError(t, m.Close())
-	require.ErrorIs(t, m.Begin(context.Background(), Intent{ID: "b"}), ErrLedgerClosed)
-	require.ErrorIs(t, m.Finish(&Record{ID: "b"}), ErrLedgerClosed)
-	_, found := m.Get("a")
+	require.ErrorIs(t, m.Begin(Intent{UID: NewUID()}).Err(), ErrLedgerClosed)
+	require.ErrorIs(t, m.Finish(recordOf("b")).Err(), ErrLedgerClosed)
+	_, found := get(m, "a")
 	require.True(t, found)
 	require.Len(t, m.Recent(5), 1)
 }
@@ -126,11 +153,12 @@ func TestClosedLedgerStaysReadable(t *testing.T) {
 func TestLedgerLetsGoOfBorrowedBuffers(t *testing.T) {
 	raw := make([]byte, 0, 1<<16)
 	raw = append(raw, `{"a":1}`...)
-	r := &Record{ID: "a", RawUsage: raw, Warnings: make([]string, 1, 100)}
+	r := recordOf("a")
+	r.RawUsage, r.Warnings = raw, make([]string, 1, 100)
 	m := NewMemory(1)
-	require.NoError(t, m.Finish(r))
+	finish(t, m, r)
 	copy(raw, "overwritten")
-	got, _ := m.Get("a")
+	got, _ := get(m, "a")
 	require.JSONEq(t, `{"a":1}`, string(got.RawUsage))
 	require.Less(t, cap(got.RawUsage), 64)
 	require.Equal(t, 1, cap(got.Warnings))
@@ -143,16 +171,16 @@ func TestOneFinishWinsWhateverRaces(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range exchanges {
 		id := strconv.Itoa(i)
-		begin(t, m, id)
-		r := &Record{ID: id}
+		r := recordOf(id)
+		begin(t, m, r)
 		for range racers {
 			wg.Go(func() {
-				if err := m.Finish(r); err == nil {
+				if err := m.Finish(r).Err(); err == nil {
 					won.Add(1)
 				} else {
 					lost.Add(1)
 				}
-				m.Get(id)
+				get(m, id)
 				m.Recent(3)
 			})
 		}
@@ -165,6 +193,7 @@ func TestOneFinishWinsWhateverRaces(t *testing.T) {
 
 func typicalRecord(i int) *Record {
 	r := fullRecord()
+	r.UID = NewUID()
 	r.ID = fmt.Sprintf("0192f3c4-5b6a-7c8d-9e0f-%012d", i)
 	r.Start = time.Now()
 	r.ToolCalls, r.Warnings = nil, nil
@@ -184,7 +213,7 @@ func TestTenThousandRecordsStayModest(t *testing.T) {
 	m := NewMemory(0)
 	idle := int64(heap() - before)
 	for i := range DefaultMemoryRecords {
-		require.NoError(t, m.Finish(typicalRecord(i)))
+		finish(t, m, typicalRecord(i))
 	}
 	perRecord := int64(heap()-before) / DefaultMemoryRecords
 	t.Logf("idle ledger %d bytes, %d bytes a record", idle, perRecord)
@@ -203,7 +232,7 @@ func BenchmarkMemoryFinish(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for _, r := range records {
-		if err := m.Finish(r); err != nil {
+		if err := m.Finish(r).Err(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -108,7 +108,7 @@ type Meter struct {
 	choices                []choice
 	tools                  *toolTable
 	code                   string
-	id, model              string
+	id, model, tier        string
 	created                int64
 }
 
@@ -129,6 +129,7 @@ func (m *Meter) Observe(name, data []byte) Chunk {
 	m.events++
 	if string(name) != "error" && (m.tmpl.sink != sinkTool || m.tmpl.version == m.toolVersion()) {
 		if fragment := m.tmpl.match(data); fragment != "" {
+			m.texts.choice = m.tmpl.choice
 			m.append(m.tmpl.sink, m.tmpl.call, fragment)
 			return m.tmpl.chunk()
 		}
@@ -246,6 +247,17 @@ func (m *Meter) finishedWell(index int64) bool {
 	return false
 }
 
+// endedWell returns the number of choices that the model ended by itself. Where [DONE]
+// came and a choice has no finish reason, its server gives none.
+func (m *Meter) endedWell() (n int) {
+	for i := range m.choices {
+		if m.finishedWell(m.choices[i].index) || m.done && m.choices[i].finish == "" {
+			n++
+		}
+	}
+	return n
+}
+
 // FinishReasons returns the finish reason of every choice seen, in order of
 // choice index, "" for a choice that has none. For Responses it is the status,
 // or the reason why the answer is incomplete.
@@ -270,6 +282,10 @@ func (m *Meter) Head() (id string, created int64, model string) {
 	return m.id, m.created, m.model
 }
 
+// ServiceTier is what the provider says of how it serves the request, in lower case;
+// empty where it says nothing.
+func (m *Meter) ServiceTier() string { return m.tier }
+
 // Stats returns the counters.
 func (m *Meter) Stats() Stats {
 	return Stats{
@@ -292,6 +308,8 @@ func (m *Meter) Text() OutputText {
 		Reasoning: m.texts.kept[sinkReasoning],
 		Refusal:   m.texts.kept[sinkRefusal],
 		Truncated: m.texts.truncated,
+		Ended:     m.endedWell(),
+		turns:     m.texts.turns,
 	}
 	for _, n := range m.texts.arrived {
 		t.TotalBytes += n

@@ -380,3 +380,16 @@ func TestObserveAllocatesNothingInTheSteadyState(t *testing.T) {
 	f("responses", ShapeResponses, benchResp)
 	f("reasoning twice", ShapeChat, `{"choices":[{"delta":{"reasoning":"r","reasoning_details":[{"type":"reasoning.text","text":"r"}]}}]}`)
 }
+
+func TestServiceTierIsWhatTheProviderSaysLast(t *testing.T) {
+	var m Meter
+	m.Reset(ShapeChat)
+	require.Empty(t, m.ServiceTier())
+	m.Observe(nil, []byte(`{"id":"c","choices":[{"index":0,"delta":{"content":"a"}}],"service_tier":"auto"}`))
+	m.Observe(nil, []byte(`{"id":"c","choices":[{"index":0,"delta":{"content":"b"}}],"service_tier":"Flex"}`))
+	m.Observe(nil, []byte(`{"id":"c","choices":[],"service_tier":null}`))
+	require.Equal(t, "flex", m.ServiceTier())
+	m.Reset(ShapeChat)
+	m.ObserveBody([]byte(`{"id":"c","choices":[],"service_tier":"priority"}`))
+	require.Equal(t, "priority", m.ServiceTier())
+}

@@ -22,6 +22,8 @@ type MetricsOptions struct {
 	InFlight func() map[Phase]int
 	// Version is sluice's own; "unknown" when empty.
 	Version string
+	// Registry takes the metrics; nil stands for a new one.
+	Registry *prometheus.Registry
 }
 
 // Metrics are the Prometheus metrics of a process, all fed from finished
@@ -34,6 +36,7 @@ type Metrics struct {
 	requests  *cappedCounter
 	tokens    *cappedCounter
 	cost      *cappedCounter
+	unpriced  *cappedCounter
 	toolCalls *cappedCounter
 	keys      *prometheus.CounterVec
 	keyNames  *boundedSet
@@ -47,13 +50,16 @@ type Metrics struct {
 	overhead        prometheus.Histogram
 }
 
-// NewMetrics makes the metrics in a registry of their own.
+// NewMetrics makes the metrics.
 func NewMetrics(options MetricsOptions) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), known: options}
+	m := &Metrics{registry: options.Registry, known: options}
+	if m.registry == nil {
+		m.registry = prometheus.NewRegistry()
+	}
 	m.makeCounters()
 	m.makeHistograms()
 	m.registry.MustRegister(
-		m.requests.vec, m.tokens.vec, m.cost.vec, m.toolCalls.vec,
+		m.requests.vec, m.tokens.vec, m.cost.vec, m.unpriced.vec, m.toolCalls.vec,
 		m.keys, m.cancels, m.rejected,
 		m.upstreamClose, m.firstToken, m.requestDuration, m.overhead,
 		buildInfo(options.Version),
@@ -80,6 +86,10 @@ func (m *Metrics) makeCounters() {
 	m.cost = newCappedCounter(prometheus.CounterOpts{
 		Name: "sluice_cost_usd_total",
 		Help: "Cost in USD of the exchanges whose price is known.",
+	}, "provider", "model")
+	m.unpriced = newCappedCounter(prometheus.CounterOpts{
+		Name: "sluice_unpriced_total",
+		Help: "Exchanges that used tokens at a price that is not known. They have no cost.",
 	}, "provider", "model")
 	m.toolCalls = newCappedCounter(prometheus.CounterOpts{
 		Name: "sluice_tool_calls_total",
@@ -132,8 +142,11 @@ func (m *Metrics) Exchange(r *Record, overhead time.Duration) {
 	m.requests.add(1, provider, model, outcomeLabel(r.Outcome), statusLabel(r))
 	m.keys.WithLabelValues(m.keyNames.admit(keyLabel(r.Key, m.known.Keys))).Inc()
 	m.addTokens(provider, model, r)
-	if r.CostNanoUSD != nil && *r.CostNanoUSD >= 0 {
+	switch {
+	case r.CostNanoUSD != nil && *r.CostNanoUSD >= 0:
 		m.cost.add(float64(*r.CostNanoUSD)/1e9, provider, model)
+	case r.Usage.Any():
+		m.unpriced.add(1, provider, model)
 	}
 	for i := range r.ToolCalls {
 		m.toolCalls.add(1, provider, model, boolLabel(r.ToolCalls[i].Complete))

@@ -12,10 +12,27 @@ type OutputText struct {
 	Tools []byte
 	// Calls is the number of tool calls that Tools is about.
 	Calls int
+	// Ended is the number of choices that the model ended by itself, and that no limit
+	// has cut off.
+	Ended int
 	// Truncated says that more arrived than was kept.
 	Truncated bool
 	// TotalBytes is the size of everything that arrived, kept or not.
 	TotalBytes int64
+
+	// turns are the places in Content where another choice goes on: several answers
+	// stream at once, a few words each in turn.
+	turns []int
+}
+
+// eachContent hands over the text in the runs in which its choices came.
+func (t *OutputText) eachContent(count func([]byte)) {
+	from := 0
+	for _, at := range t.turns {
+		count(t.Content[from:at])
+		from = at
+	}
+	count(t.Content[from:])
 }
 
 // maxText bounds the text kept of one exchange, all kinds together.
@@ -40,7 +57,13 @@ type texts struct {
 	arrived   [textSinks]int64
 	bytes     int
 	truncated bool
+
+	choice, last int64 // the choice that fragments belong to, and that of the last text
+	turns        []int // see OutputText
 }
+
+// maxTurns bounds the changes between choices that are noted.
+const maxTurns = 64 << 10
 
 func (t *texts) add(to sink, fragment string) {
 	t.arrived[to] += int64(len(fragment))
@@ -50,6 +73,12 @@ func (t *texts) add(to sink, fragment string) {
 		return
 	}
 	t.bytes += len(fragment)
+	if to == sinkContent && t.choice != t.last {
+		if len(t.turns) < maxTurns {
+			t.turns = append(t.turns, len(t.kept[to]))
+		}
+		t.last = t.choice
+	}
 	t.kept[to] = appendDoubling(t.kept[to], fragment)
 }
 

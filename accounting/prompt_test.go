@@ -70,12 +70,58 @@ func TestPromptOfEachEndpoint(t *testing.T) {
 	f("/v1/responses", `{"input":"hello world"}`, 3+1+2+3)
 	f("responses", `{"instructions":"hello","input":[{"role":"user","content":"hello world"}]}`, 3+1+1+3+1+2+3)
 	f("responses", `{"input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"hello world"}]},
-		{"type":"function_call","name":"hello","arguments":"world"},{"type":"function_call_output","output":"hello world"}]}`, 6+3+2+3+2+3)
+		{"type":"function_call","name":"hello","arguments":"world"},{"type":"function_call_output","output":"hello world"}]}`, 6+3+2+4+2+3)
 
 	f("", `{"messages":[{"role":"user","content":"hello world"}]}`, 9)
 	f("", `{"prompt":"hello world"}`, 2)
 	f("", `{"input":"hello world"}`, 2)
 	f("", `{"input":[{"role":"user","content":"hello world"}]}`, 9)
+}
+
+func TestMembersThatAreNullCountNothing(t *testing.T) {
+	var e Estimator
+	for _, model := range []string{"gpt-4o", "deepseek-chat", "claude-sonnet-4"} {
+		bare := e.Prompt(model, "chat", []byte(`{"messages":[{"role":"user","content":"hello world"}]}`))
+		nulls := e.Prompt(model, "chat", []byte(`{"messages":[{"role":"user","content":"hello world","name":null,"tool_calls":null,"function_call":null}],
+			"tools":null,"response_format":null,"reasoning_effort":null,"thinking":null,"max_tokens":null}`))
+		require.Equal(t, bare, nulls, model)
+	}
+}
+
+func TestThoughtsCountOnlyBehindTheLastQuestion(t *testing.T) {
+	var e Estimator
+	f := func(messages string) int64 {
+		return e.Prompt("qwen3", "chat", []byte(`{"messages":[`+messages+`]}`))
+	}
+	const user = `{"role":"user","content":"hi"}`
+	thinking, silent := `{"role":"assistant","reasoning_content":"hello world","content":"hi"}`, `{"role":"assistant","content":"hi"}`
+	require.Equal(t, f(user+","+silent+","+user), f(user+","+thinking+","+user))
+	require.Equal(t, f(user+","+silent)+2, f(user+","+thinking))
+}
+
+func TestAskingClaudeToThinkCosts(t *testing.T) {
+	var e Estimator
+	f := func(model, member string) int64 {
+		return e.Prompt(model, "chat", []byte(`{"messages":[{"role":"user","content":"hi"}]`+member+`}`))
+	}
+	plain := f("claude-sonnet-4", "")
+	for _, asking := range []string{`,"thinking":{"type":"enabled","budget_tokens":2000}`, `,"reasoning_effort":"low"`, `,"reasoning":{"max_tokens":2000}`} {
+		require.Greater(t, f("claude-sonnet-4", asking), plain, asking)
+		require.Equal(t, f("gpt-4o", ""), f("gpt-4o", asking), asking)
+	}
+	for _, not := range []string{`,"thinking":{"type":"disabled"}`, `,"reasoning_effort":"none"`, `,"reasoning":{"enabled":false}`, `,"thinking":true`} {
+		require.Equal(t, plain, f("claude-sonnet-4", not), not)
+	}
+}
+
+func TestToolsAsJSONCountWithTheSpacesOfTheTemplates(t *testing.T) {
+	require.Equal(t, `{"a": [1, {"b": "x: \"y\", \\"}], "c": null}`, spacedJSON("{ \"a\":[1,\n {\"b\"  :\"x: \\\"y\\\", \\\\\"}],\t\"c\":null}"))
+	var e Estimator
+	f := func(tool string) int64 {
+		return e.Prompt("mistral-small", "chat", []byte(`{"messages":[],"tools":[`+tool+`]}`))
+	}
+	indented := strings.ReplaceAll(`{"type":"function","function":`+weatherFunction+`}`, `,"`, ",\n    \"")
+	require.Equal(t, f(`{"type":"function","function":`+weatherFunction+`}`), f(indented))
 }
 
 func TestReasoningModelsArePrimedOneLower(t *testing.T) {

@@ -23,7 +23,9 @@ const (
 // an alias and RawUsage holds numbers. Once handed to Ledger.Finish a record
 // is shared and nobody may change it.
 type Record struct {
-	// ID is the exchange's X-Request-Id.
+	// UID names the exchange; the ledger keeps one record for each.
+	UID UID `json:"uid,omitzero"`
+	// ID is the exchange's X-Request-Id, which clients may choose again.
 	ID string `json:"id"`
 	// Start is the wall-clock time of the first request byte.
 	Start time.Time `json:"start"`
@@ -36,8 +38,10 @@ type Record struct {
 	ToFirstToken time.Duration `json:"-"`
 	Total        time.Duration `json:"-"`
 
-	// Key is the alias of the downstream key, never anything secret.
-	Key string `json:"key,omitempty"`
+	// Key is the alias of the downstream key, never anything secret. Metadata is what
+	// the operator has noted about the key, for charging back.
+	Key      string            `json:"key,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
 	// ModelAsked is the name the client asked for, ModelServed the upstream's.
 	ModelAsked  string `json:"model_asked,omitempty"`
 	ModelServed string `json:"model_served,omitempty"`
@@ -76,8 +80,25 @@ type Record struct {
 	RawUsage json.RawMessage `json:"raw_usage,omitempty"`
 	// MayBill is one of the MayBill constants.
 	MayBill string `json:"may_bill,omitempty"`
-	// CostNanoUSD is the cost in units of 1e-9 USD; nil when the price is unknown.
+	// EstimatedWith says what an estimate was made with, as Estimator.Basis names it; empty
+	// where nothing was estimated.
+	EstimatedWith string `json:"estimated_with,omitempty"`
+	// OutputLimit is the most tokens of output that the request allowed; 0 where it said
+	// nothing.
+	OutputLimit int64 `json:"output_limit,omitempty"`
+	// Estimate is what was counted here before the provider's own numbers were had after
+	// the end; nil where that did not happen.
+	Estimate *tokens.Usage `json:"estimate,omitempty"`
+	// CostNanoUSD is the cost of Usage in units of 1e-9 USD; nil when the price is unknown.
 	CostNanoUSD *int64 `json:"cost_nano_usd,omitempty"`
+	// CostLowNanoUSD and CostHighNanoUSD are the least and the most that the provider may
+	// charge by what is known of it (MayBill); both nil when the cost is, and the high one
+	// also when there is no bound.
+	CostLowNanoUSD  *int64 `json:"cost_low_nano_usd,omitempty"`
+	CostHighNanoUSD *int64 `json:"cost_high_nano_usd,omitempty"`
+	// ServiceTier is what the provider says of how it served the request: batch, flex,
+	// priority and the like, which have their own prices. Empty where it says nothing.
+	ServiceTier string `json:"service_tier,omitempty"`
 
 	ToolCalls     []ToolCallSummary `json:"tool_calls,omitempty"`
 	FinishReasons []string          `json:"finish_reasons,omitempty"`

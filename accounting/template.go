@@ -15,6 +15,7 @@ type effects struct {
 	holes    [maxHoles]jsonframe.Hole // the first is of the fragment
 	varying  int                      // the others
 	sink     sink
+	choice   int64
 	call     int // the call, if sink is sinkTool
 	texts    int // fragments that were added
 	spoiled  bool
@@ -46,6 +47,7 @@ func (e *effects) vary(v jsonview.Value) {
 type template struct {
 	frame   jsonframe.Frame
 	sink    sink
+	choice  int64
 	call    int
 	version uint32 // of the tool table, if sink is sinkTool
 
@@ -57,7 +59,7 @@ func (t *template) learn(data []byte, chunk Chunk, e *effects, version uint32) {
 	if e.texts != 1 || e.spoiled || !t.frame.Learn(data, e.holes[:1+e.varying]...) {
 		return
 	}
-	t.sink, t.call, t.version = e.sink, e.call, version
+	t.sink, t.choice, t.call, t.version = e.sink, e.choice, e.call, version
 	t.model, t.nullUsage = chunk.Model, chunk.NullUsage
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
-	"github.com/tiktoken-go/tokenizer"
 )
 
 // schemaCost is what the parts of a tool definition take besides their texts.
@@ -14,7 +13,7 @@ import (
 // numbers are the cookbook's fit to it ("How to count tokens with tiktoken",
 // section on tool calls).
 type schemaCost struct {
-	function, properties, property, enum, enumItem, end int64
+	function, properties, property, enum, enumItem, end float64
 }
 
 var (
@@ -26,10 +25,7 @@ var (
 // ({"type","function":{…}}), those of responses ({"type","name",…}), and the
 // older functions. Nested objects count like the outer one.
 func (p *prompt) tools(lists ...gjson.Result) {
-	cost := schemaCostO200k
-	if encodingOf(p.model) == tokenizer.Cl100kBase {
-		cost = schemaCostCl100k
-	}
+	cost := p.family.tools.schema
 	seen := false
 	for _, list := range lists {
 		list.ForEach(func(_, tool gjson.Result) bool {
@@ -39,14 +35,48 @@ func (p *prompt) tools(lists ...gjson.Result) {
 			}
 			if name := function.Get("name"); name.Type == gjson.String {
 				seen = true
-				p.function(cost, name.Str, function)
+				p.extra += p.family.tools.each
+				if p.family.tools.style == toolsAsJSON {
+					p.json(tool)
+				} else {
+					p.function(cost, name.Str, function)
+				}
 			}
 			return true
 		})
 	}
 	if seen {
-		p.extra += cost.end
+		p.formatted = true
+		p.extra += p.family.tools.some + cost.end
 	}
+}
+
+// json counts a value as the templates of open models write it: with a space behind every
+// colon and comma, and no other white space.
+func (p *prompt) json(value gjson.Result) { p.text(spacedJSON(value.Raw)) }
+
+// spacedJSON rewrites the white space between the tokens of a JSON text.
+func spacedJSON(raw string) string {
+	out := make([]byte, 0, len(raw))
+	quoted, escaped := false, false
+	for i := range len(raw) {
+		c := raw[i]
+		switch {
+		case quoted:
+			out = append(out, c)
+			if !escaped && c == '"' {
+				quoted = false
+			}
+			escaped = !escaped && c == '\\'
+		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
+		case c == ':' || c == ',':
+			out = append(out, c, ' ')
+		default:
+			quoted = c == '"'
+			out = append(out, c)
+		}
+	}
+	return string(out)
 }
 
 func (p *prompt) function(cost schemaCost, name string, function gjson.Result) {
@@ -95,6 +125,7 @@ func (p *prompt) schema(format gjson.Result) {
 	if !schema.IsObject() {
 		return
 	}
+	p.formatted = true
 	p.textOf(format.Get("name"))
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, []byte(schema.Raw)); err == nil {

@@ -44,8 +44,22 @@ type Config struct {
 	Timeouts Timeouts `yaml:"timeouts" doc:"Time limits. 0 means no limit, except for drain."`
 	Limits   Limits   `yaml:"limits" doc:"Size limits."`
 	Log      Log      `yaml:"log" doc:"Logging, to standard error."`
+	// Ledger is the URL of the books, empty for the SQLite file of LedgerURL.
+	Ledger SecretURL `yaml:"ledger,omitempty" doc:"Where the record of every exchange is kept: sqlite:///path/ledger.db, postgres://user:password@host/database for several replicas, or memory for the last records only. Default: the SQLite file ledger.db in the state folder of the user, see docs/configuration.md."`
+	// OnLedgerFailure is one of the OnLedgerFailure constants.
+	OnLedgerFailure string `yaml:"on_ledger_failure" enum:"auto,refuse,allow" doc:"While the ledger cannot be written: refuse new requests (503), allow them and keep their records in the spool until it can, or auto: refuse for keys with a hard budget and allow for the others."`
+	// Spool bounds what is kept beside the ledger while it cannot be written.
+	Spool Size `yaml:"spool" min:"1048576" max:"68719476736" doc:"Room for the records that wait while the ledger cannot be written, in memory and on disk. New requests are refused when it is full."`
+	// SpoolDir is empty for the folder of the SQLite file, or the state folder.
+	SpoolDir string `yaml:"spool_dir,omitempty" doc:"Folder for these records. Default: that of the SQLite file, with PostgreSQL the state folder of the user."`
+	// Keep is 0 when records are kept for ever.
+	Keep Duration `yaml:"keep" doc:"How long records are kept, as in 90d. The sums of each day stay. 0 keeps them for ever."`
 	// Records is the number of finished exchanges kept in memory.
-	Records int `yaml:"records" min:"1" max:"10000000" doc:"How many finished exchanges are remembered for the API and the admin listener."`
+	Records int     `yaml:"records" min:"1" max:"10000000" doc:"How many finished exchanges are remembered in memory, for the API to find at once."`
+	Capture Capture `yaml:"capture" doc:"What is kept of prompts and answers where a key or a model has capture: true. Nothing is elsewhere."`
+	Prices  Prices  `yaml:"prices" doc:"What tokens cost. A built-in table has the main models."`
+	// Redis is empty when limits are those of this process alone.
+	Redis SecretURL `yaml:"redis,omitempty" doc:"URL of a Redis or Valkey server that replicas share limits, the list of requests and cancels through: redis://user:password@host:6379/0, or rediss:// with TLS. Omit for a single process."`
 	// Extensions tells whether answers may hold members that the client's dialect
 	// does not have.
 	Extensions bool `yaml:"extensions" doc:"Put what the client's dialect has no place for into answers, under names of its own: sluice, extra_content, images. Turn off for strict clients."`
@@ -56,6 +70,9 @@ type Config struct {
 
 	// Origin tells where Providers came from.
 	Origin Origin `yaml:"-" json:"-"`
+	// StateFolder is where the files of this user belong that are to survive a
+	// restart; empty when there is no such place. StateDir and LedgerURL use it.
+	StateFolder string `yaml:"-" json:"-"`
 }
 
 // The values of Config.HalfClose.
@@ -89,6 +106,8 @@ func (a Admin) Enabled() bool { return a.Listen != "" && a.Listen != "off" }
 type Model struct {
 	Name    string   `yaml:"name" required:"true" doc:"The name clients ask for."`
 	Targets []Target `yaml:"targets" required:"true" doc:"Where the model is served. At least one."`
+	Limits  Quota    `yaml:"limits,omitempty" doc:"Limits of all requests for this model together."`
+	Capture bool     `yaml:"capture" doc:"Keep prompts and answers of this model."`
 }
 
 // Target is a provider and the name the model has there.
@@ -104,7 +123,14 @@ type Key struct {
 	Alias string `yaml:"alias" required:"true" doc:"Name of the key in logs, records and labels. Letters, digits, dot, dash, underscore."`
 	// SHA256 is the hash of the key as 64 lower-case hex digits.
 	SHA256 string `yaml:"sha256" required:"true" doc:"SHA-256 of the key as 64 hex digits, as printed by sluice keys new and sluice keys hash."`
-	Admin  bool   `yaml:"admin" doc:"May see and cancel the requests of other keys."`
+	Admin  bool   `yaml:"admin" doc:"May see and cancel the requests of other keys, and manage keys."`
+	// Models is empty when the key may ask for any.
+	Models   []string          `yaml:"models,omitempty" doc:"Models that the key may ask for; a * stands for any run of characters. Omit to allow all."`
+	Metadata map[string]string `yaml:"metadata,omitempty" doc:"Notes about the key, as a team or a cost centre; they are kept in the records of its requests."`
+	Limits   Quota             `yaml:"limits,omitempty" doc:"Limits of the requests of this key."`
+	Capture  bool              `yaml:"capture" doc:"Keep prompts and answers of this key."`
+	// OnLedgerFailure is empty when the setting of the whole configuration holds.
+	OnLedgerFailure string `yaml:"on_ledger_failure,omitempty" enum:"refuse,allow" doc:"The setting of the same name, for this key."`
 }
 
 // Timeouts are the time limits of an exchange and its connections.

@@ -23,17 +23,22 @@ type decoder struct {
 	// referenced holds the paths whose value came through a ${reference}; such
 	// values are never quoted in a problem.
 	referenced map[string]bool
-	nodes      int
+	// optional holds the paths of required values that may be missing this time.
+	optional map[string]bool
+	nodes    int
 	// merging holds the mappings and lists whose "<<" is being followed.
 	merging map[*yaml.Node]bool
 }
 
+// newDecoder returns a decoder that adds to problems. Without a getenv, references are
+// plain text.
 func newDecoder(problems *Problems, getenv Getenv) *decoder {
 	return &decoder{
 		problems:   problems,
 		references: references{getenv: getenv},
 		positions:  map[string]position{},
 		referenced: map[string]bool{},
+		optional:   map[string]bool{},
 		merging:    map[*yaml.Node]bool{},
 	}
 }
@@ -41,7 +46,9 @@ func newDecoder(problems *Problems, getenv Getenv) *decoder {
 var (
 	durationType = reflect.TypeFor[Duration]()
 	sizeType     = reflect.TypeFor[Size]()
+	rateType     = reflect.TypeFor[Rate]()
 	secretType   = reflect.TypeFor[Secret]()
+	urlType      = reflect.TypeFor[SecretURL]()
 )
 
 // value decodes n into v. A null counts as a key that was not written.
@@ -98,8 +105,8 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 		given[e.name] = !isNull(target(e.value))
 	}
 	for _, f := range fields {
-		if f.rule.required && !given[f.name] {
-			d.problems.add(at(n), join(path, f.name), "is required")
+		if full := join(path, f.name); f.rule.required && !given[f.name] && !d.optional[full] {
+			d.problems.add(at(n), full, "is required")
 		}
 	}
 }
@@ -211,7 +218,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string, r rule) {
 	d.referenced[path] = referenced
 	if err := setScalar(v, text, r); err != nil {
 		subject := "the value"
-		if !referenced && text != "" && v.Type() != secretType {
+		if !referenced && text != "" && v.Type() != secretType && v.Type() != urlType {
 			subject = strconv.Quote(clip(text))
 		}
 		d.problems.add(at(n), path, "%s %v", subject, err)
@@ -235,6 +242,12 @@ func setScalar(v reflect.Value, text string, r rule) error {
 		}
 		v.SetInt(int64(parsed))
 		return r.bounds(int64(parsed), func(n int64) string { return Size(n).String() })
+	case v.Type() == rateType:
+		parsed, err := ParseRate(text)
+		if err == nil {
+			v.SetInt(int64(parsed))
+		}
+		return err
 	case v.Kind() == reflect.String:
 		v.SetString(text)
 		return r.text(text)
@@ -284,6 +297,8 @@ func wants(t reflect.Type) string {
 		return "a duration"
 	case t == sizeType:
 		return "a size"
+	case t == rateType:
+		return "an amount of USD"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
 	case t.Kind() == reflect.String:

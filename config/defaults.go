@@ -29,7 +29,11 @@ func (c *Config) setDefaults() {
 	c.Timeouts.setDefaults()
 	c.Limits.setDefaults()
 	c.Log = Log{Level: "info", Format: "auto"}
+	c.OnLedgerFailure = OnLedgerFailureAuto
+	c.Spool = 64 * MiB
+	c.Keep = Duration(90 * day)
 	c.Records = 10_000
+	c.Capture.setDefaults()
 	c.Extensions = true
 	c.ThoughtMemory = 16 * MiB
 	c.Origin = OriginFile
@@ -41,8 +45,12 @@ func (p *Provider) setDefaults() {
 	// Below the shortest keep-alive limit seen at providers (5 s at uvicorn),
 	// so that a pooled connection is seldom closed under a request.
 	p.IdleConn = Duration(4 * time.Second)
-	p.MayBill = MayBillUnknown
+	p.Limits.setDefaults()
 }
+
+func (m *Model) setDefaults() { m.Limits.setDefaults() }
+
+func (k *Key) setDefaults() { k.Limits.setDefaults() }
 
 func (t *Target) setDefaults() { t.Weight = 1 }
 

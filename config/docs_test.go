@@ -22,6 +22,11 @@ func TestDocumentationHasEveryKeyWithItsDefault(t *testing.T) {
 	for _, cells := range tableRows(string(page), "key") {
 		rows[cells[0]] = cells[1]
 	}
+	for _, cells := range tableRows(string(page), "limit") { // of three lists
+		for _, list := range []string{"providers", "models", "keys"} {
+			rows[list+"[].limits."+cells[0]] = cells[1]
+		}
+	}
 	var schema map[string]any
 	require.NoError(t, json.Unmarshal(config.Schema(), &schema))
 	paths := schemaPaths(schema, "")

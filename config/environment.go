@@ -69,7 +69,7 @@ func FromEnvironment(getenv Getenv) (*Config, error) {
 	if err := problems.err(); err != nil {
 		return nil, err
 	}
-	c.resolve()
+	c.resolve(getenv)
 	return c, nil
 }
 

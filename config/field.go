@@ -15,6 +15,8 @@ type field struct {
 	index int
 	doc   string
 	rule  rule
+	// omitEmpty means that a value that is not set is left out of what is written.
+	omitEmpty bool
 }
 
 // rule is what a single value must satisfy on its own.
@@ -30,11 +32,11 @@ func fieldsOf(t reflect.Type) []field {
 	var list []field
 	for i := range t.NumField() {
 		member := t.Field(i)
-		name, _, _ := strings.Cut(member.Tag.Get("yaml"), ",")
+		name, options, _ := strings.Cut(member.Tag.Get("yaml"), ",")
 		if name == "" || name == "-" {
 			continue
 		}
-		f := field{name: name, index: i, doc: member.Tag.Get("doc")}
+		f := field{name: name, index: i, doc: member.Tag.Get("doc"), omitEmpty: options == "omitempty"}
 		f.rule.required = member.Tag.Get("required") == "true"
 		if enum := member.Tag.Get("enum"); enum != "" {
 			f.rule.enum = strings.Split(enum, ",")

@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 	c, err := config.Parse([]byte(simulatorOnly), "", noEnvironment)
 	require.NoError(t, err)
 	want := config.Default()
-	want.Providers = c.Providers
+	want.Providers, want.StateFolder = c.Providers, c.StateFolder
 	require.Equal(t, want, c)
 	require.Equal(t, ":8080", c.Listen)
 	require.Equal(t, "127.0.0.1:9090", c.Admin.Listen)
@@ -38,6 +38,14 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, config.Limits{MaxBody: 32 << 20, MaxHeader: 32 << 10, MaxAnswer: 64 << 20}, c.Limits)
 	require.Equal(t, config.Log{Level: "info", Format: "auto"}, c.Log)
 	require.Equal(t, 10000, c.Records)
+	require.Equal(t, "90d", c.Keep.String())
+	require.Equal(t, 64*config.MiB, c.Spool)
+	require.Equal(t, config.OnLedgerFailureAuto, c.OnLedgerFailure)
+	require.Equal(t, config.Capture{Keep: seconds(7 * 24 * 3600), MaxBytes: 64 * config.KiB}, c.Capture)
+	require.Empty(t, c.Ledger)
+	require.Empty(t, c.Redis)
+	require.Empty(t, c.Prices)
+	require.True(t, c.Providers[0].Limits.Zero())
 	require.Equal(t, seconds(15), c.KeepAlive)
 	require.True(t, c.Extensions)
 	require.Equal(t, 16*config.MiB, c.ThoughtMemory)
@@ -70,7 +78,7 @@ providers:
 `), "config.yaml", noEnvironment)
 	require.EqualError(t, err, strings.Join([]string{
 		`config.yaml:2:1: lisen: unknown key; did you mean listen?`,
-		`config.yaml:3:18: timeouts.idle: "5" needs a unit, as in 30s, 500ms or 1m30s`,
+		`config.yaml:3:18: timeouts.idle: "5" needs a unit, as in 30s, 500ms, 1m30s or 90d`,
 		`config.yaml:3:21: timeouts.conect: unknown key; did you mean connect?`,
 		`config.yaml:6:26: models[0].targets[0].provider: no provider is named "nobody"`,
 		`config.yaml:8:12: providers[0].name: "a/b" must not contain a slash: provider/model names are cut there`,
@@ -155,5 +163,5 @@ func TestAliasOfItself(t *testing.T) {
 
 func TestKeyThatIsNotText(t *testing.T) {
 	_, err := config.Parse([]byte(simulatorOnly+"? [a, b]\n: c\n"), "", noEnvironment)
-	require.EqualError(t, err, ":2:3: a key must be plain text")
+	require.EqualError(t, err, "2:3: a key must be plain text")
 }

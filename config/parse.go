@@ -35,16 +35,20 @@ func Parse(src []byte, name string, getenv Getenv) (*Config, error) {
 		c.Origin = OriginEnvironment
 	}
 	from.completePlatforms(c.Providers)
+	if c.Ledger+":" == LedgerMemory {
+		c.Ledger = LedgerMemory // as in memory: without the quotes that YAML wants
+	}
 	check(c, problems, from)
 	if err := problems.err(); err != nil {
 		return nil, err
 	}
-	c.resolve()
+	c.resolve(getenv)
 	return c, nil
 }
 
 // resolve fills what follows from other values once they are known to be good.
-func (c *Config) resolve() {
+func (c *Config) resolve(getenv Getenv) {
+	c.StateFolder = stateFolder(getenv, systemState)
 	for i := range c.Providers {
 		if p := &c.Providers[i]; !dialects[p.Dialect].chat {
 			p.IncludeUsage = nil

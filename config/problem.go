@@ -39,7 +39,7 @@ func (p Problem) String() string {
 // Problems is the error of a configuration that cannot be used. It holds every
 // problem found, in the order of the file.
 type Problems struct {
-	// Name is the file the problems are in.
+	// Name is the file the problems are in, empty when there is none.
 	Name string
 	List []Problem
 }
@@ -49,7 +49,10 @@ func (p *Problems) Error() string {
 	lines := make([]string, 0, len(p.List))
 	for _, problem := range p.List {
 		separator := ": "
-		if problem.Line > 0 {
+		switch {
+		case p.Name == "":
+			separator = ""
+		case problem.Line > 0:
 			separator = ":"
 		}
 		lines = append(lines, p.Name+separator+problem.String())

@@ -29,13 +29,19 @@ type Provider struct {
 	CAFile  string            `yaml:"ca_file,omitempty" doc:"PEM file with certificate authorities to trust besides the system's."`
 	// IncludeUsage is never nil in a loaded configuration for the dialects that know
 	// it, and always nil for the others.
-	IncludeUsage    *bool `yaml:"include_usage,omitempty" doc:"Ask for the usage of streams (stream_options.include_usage) when the client did not. Turn off for servers that refuse it."`
-	ContinuousUsage bool  `yaml:"continuous_usage,omitempty" doc:"Ask for running usage in every chunk (continuous_usage_stats; vLLM and SGLang), so that a cut stream has exact numbers."`
+	IncludeUsage *bool `yaml:"include_usage,omitempty" doc:"Ask for the usage of streams (stream_options.include_usage) when the client did not. Turn off for servers that refuse it."`
+	// ContinuousUsage is nil when the server is to be recognized; ContinuousUsageSetting
+	// tells.
+	ContinuousUsage *bool `yaml:"continuous_usage,omitempty" doc:"Ask for running usage in every chunk (continuous_usage_stats), so that a cut stream has exact numbers. Default: asked for when the server says that it is vLLM or SGLang."`
+	// UsageLookup is nil for the default of the host; LooksUpUsage tells.
+	UsageLookup *bool `yaml:"usage_lookup,omitempty" doc:"After a cut, ask the provider what the request has used: GET generation?id= as OpenRouter has it. Default: true for openrouter.ai, else false."`
 	// Quirks holds Quirk constants.
 	Quirks   []string `yaml:"quirks,omitempty" enum:"short_call_ids,no_developer_role,max_tokens,max_completion_tokens,drop_reasoning,think_tags" doc:"What is peculiar about a server that speaks openai: short_call_ids (tool-call ids of nine letters and digits), no_developer_role (developer messages become system), max_tokens or max_completion_tokens (the only name of the limit it takes), drop_reasoning (refuses reasoning_content in messages), think_tags (its reasoning stands in the text between <think> tags)."`
 	IdleConn Duration `yaml:"idle_conn" doc:"How long an idle connection to the provider is kept for reuse. Stay below the provider's own limit. 0 keeps none."`
-	// MayBill is one of the MayBill constants.
-	MayBill string `yaml:"may_bill" enum:"none,partial,full,unknown" doc:"What the provider charges for a cut request: none, partial (what was generated), full (the whole answer) or unknown."`
+	Limits   Quota    `yaml:"limits,omitempty" doc:"Limits of all requests to this provider together."`
+	// MayBill is one of the MayBill constants, or empty for what is known of the
+	// provider; Billing tells.
+	MayBill string `yaml:"may_bill,omitempty" enum:"none,partial,full,unknown" doc:"What the provider charges for a cut request: none, partial (what was generated), full (the whole answer) or unknown. Default: what is known of the provider, see docs/configuration.md."`
 }
 
 // The dialects a provider can speak.

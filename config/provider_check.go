@@ -26,6 +26,7 @@ func (k *checker) providers() {
 		}
 		k.platform(path, p)
 		k.chatMembers(path, p)
+		k.quota(path+".limits", p.Limits)
 		if p.Dialect == DialectSim {
 			k.simulator(path, p)
 		} else {
@@ -60,6 +61,9 @@ func (k *checker) chatMembers(path string, p Provider) {
 				k.add(path+"."+name, "has no meaning for the dialect %s, which reports usage unasked", p.Dialect)
 			}
 		}
+	}
+	if p.UsageLookup != nil && *p.UsageLookup && p.Dialect != DialectOpenAI {
+		k.add(path+".usage_lookup", "is for servers that speak openai, not %s", p.Dialect)
 	}
 	if len(p.Quirks) > 0 && p.Dialect != DialectOpenAI && p.Dialect != DialectAzure {
 		k.add(path+".quirks", "are for servers that speak openai or azure, not %s", p.Dialect)

@@ -14,7 +14,8 @@ const maxReferencedFile = 64 << 10
 
 // references replaces ${NAME}, ${NAME:-default} and ${file:/path} in a value.
 // It works on single values after the YAML was parsed, so that a secret with a
-// # or a : in it cannot bend the document. $${ stands for a plain ${.
+// # or a : in it cannot bend the document. $${ stands for a plain ${. Without a getenv
+// nothing is replaced.
 type references struct{ getenv Getenv }
 
 var (
@@ -27,6 +28,9 @@ var (
 // replace returns text with its references replaced, and whether there were any.
 // Errors name variables and paths, never their content.
 func (r references) replace(text string) (replaced string, referenced bool, err error) {
+	if r.getenv == nil {
+		return text, false, nil
+	}
 	var b strings.Builder
 	for {
 		i := strings.Index(text, "${")

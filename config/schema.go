@@ -15,6 +15,11 @@ const schemaID = "https://github.com/sluicehq/sluice/config/config.schema.json"
 // wherever a single value may.
 const referencePattern = `(^|[^$])\$\{[^}]+\}`
 
+// durationPattern matches days, smaller units, or days in front of smaller units.
+const durationPattern = `^(0|[0-9]+(\.[0-9]+)?d` + smallerUnits + `*|` + smallerUnits + `+)$`
+
+const smallerUnits = `([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))`
+
 // object is a JSON object; encoding/json writes its members in sorted order, so
 // that the schema is the same text every time.
 type object = map[string]any
@@ -32,12 +37,16 @@ func Schema() []byte {
 			"description": "A value with a reference: ${NAME}, ${NAME:-default} or ${file:/path}.",
 		},
 		"duration": anyOf(
-			object{"type": "string", "pattern": `^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$`},
+			object{"type": "string", "pattern": durationPattern},
 			object{"const": 0},
 		),
 		"size": anyOf(
 			object{"type": "string", "pattern": `^[0-9]+ *(KiB|MiB|GiB|kB|KB|MB|GB|B)?$`},
 			object{"type": "integer", "minimum": 0},
+		),
+		"rate": anyOf(
+			object{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`},
+			object{"type": "number", "minimum": 0},
 		),
 	}
 	var out bytes.Buffer
@@ -89,6 +98,8 @@ func typeSchema(v reflect.Value, f field) object {
 		return object{"$ref": "#/$defs/duration"}
 	case v.Type() == sizeType:
 		return object{"$ref": "#/$defs/size"}
+	case v.Type() == rateType:
+		return object{"$ref": "#/$defs/rate"}
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -102,7 +113,11 @@ func typeSchema(v reflect.Value, f field) object {
 		}
 		return schema
 	case reflect.Map:
-		return object{"type": "object", "additionalProperties": object{"type": "string"}}
+		values := object{"type": "string"}
+		if v.Type().Elem().Kind() == reflect.String && v.Type().Elem() != secretType {
+			values["type"] = []string{"string", "number", "boolean"} // what is written without quotes is text as well
+		}
+		return object{"type": "object", "additionalProperties": values}
 	case reflect.Bool:
 		return anyOf(object{"type": "boolean"})
 	case reflect.Int:

@@ -50,6 +50,7 @@ func TestFullFile(t *testing.T) {
 	require.NoError(t, err)
 	no, yes := false, true
 	second := config.Duration(time.Second)
+	open := config.Quota{Fail: config.FailOpen}
 	require.Equal(t, &config.Config{
 		Listen: "127.0.0.1:8081", HalfClose: config.HalfCloseFinish, ResponseModel: config.ResponseModelUpstream,
 		KeepAlive: 5 * second, Admin: config.Admin{Listen: "off"}, Records: 50,
@@ -57,19 +58,32 @@ func TestFullFile(t *testing.T) {
 			{
 				Name: "openai", Dialect: config.DialectOpenAI, BaseURL: "https://api.openai.com", APIKey: "sk-test-0123456789",
 				Headers:      map[string]config.Secret{"OpenAI-Organization": "org-1", "X-Team": "core"},
-				IncludeUsage: &no, MayBill: config.MayBillFull,
+				IncludeUsage: &no, MayBill: config.MayBillFull, UsageLookup: &yes,
+				Limits: config.Quota{RequestsPerMinute: 500, TokensPerMinute: 2_000_000, Fail: config.FailOpen},
 			},
 			{
 				Name: "local", Dialect: config.DialectOpenAI, BaseURL: "http://127.0.0.1:8000/api/v3/",
-				IncludeUsage: &yes, ContinuousUsage: true, IdleConn: 4 * second, MayBill: config.MayBillUnknown,
+				IncludeUsage: &yes, ContinuousUsage: &yes, IdleConn: 4 * second, Limits: open,
 			},
-			{Name: "sim", Dialect: config.DialectSim, IncludeUsage: &yes, IdleConn: 4 * second, MayBill: config.MayBillUnknown},
+			{Name: "sim", Dialect: config.DialectSim, IncludeUsage: &yes, IdleConn: 4 * second, Limits: open},
 		},
 		Models: []config.Model{{Name: "fast", Targets: []config.Target{
 			{Provider: "openai", Model: "gpt-4o-mini", Weight: 3},
 			{Provider: "local", Model: "fast", Weight: 1},
-		}}},
-		Keys: []config.Key{{Alias: "alice", SHA256: "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90", Admin: true}},
+		}, Limits: config.Quota{Streams: 100, Fail: config.FailClosed}, Capture: true}},
+		Keys: []config.Key{{
+			Alias: "alice", SHA256: "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90", Admin: true,
+			Models: []string{"fast", "openai/*"}, Metadata: map[string]string{"team": "core", "cost_centre": "4711"},
+			Limits: config.Quota{
+				RequestsPerMinute: 60, TokensPerMinute: 200_000, Streams: 10, MaxOutputTokens: 4096, MaxDuration: 24 * 3600 * second,
+				Budgets: []config.Budget{
+					{USD: config.USD / 2, Per: "day", Hard: true},
+					{Tokens: 1_000_000, Per: "month", Fail: config.FailClosed},
+				},
+				Fail: config.FailOpen,
+			},
+			Capture: true, OnLedgerFailure: config.OnLedgerFailureAllow,
+		}},
 		Timeouts: config.Timeouts{
 			Connect: second, FirstToken: 120 * second, Idle: 90 * second, Total: 3600 * second, ClientStall: 10 * second,
 			Drain: 0, RequestHeaders: second, RequestBody: 2 * second, KeepAlive: 3 * second,
@@ -77,10 +91,28 @@ func TestFullFile(t *testing.T) {
 		Limits: config.Limits{MaxBody: config.MiB, MaxHeader: 8 * config.KiB, MaxAnswer: 2_000_000},
 		Log:    config.Log{Level: "debug", Format: "json"},
 		Origin: config.OriginFile, Extensions: true, ThoughtMemory: 16 * config.MiB,
+		Ledger:          "postgres://sluice:secret-password@db.example/sluice?sslmode=verify-full",
+		OnLedgerFailure: config.OnLedgerFailureRefuse, Spool: config.GiB, SpoolDir: "/var/spool/sluice", Keep: 36 * 3600 * second,
+		Capture: config.Capture{Keep: 48 * 3600 * second, MaxBytes: config.MiB},
+		Prices: config.Prices{File: "testdata/models.json", Overrides: []config.Price{
+			{Model: "my-*", Input: 150_000_000, Output: 600_000_000},
+			{
+				Provider: "openai", Model: "gpt-4o-mini", ServiceTier: "batch", AboveInput: 200_000, Input: 1_000_000, Output: 0,
+				InputCached: usd(0), InputCacheWrite: usd(1.25), InputAudio: usd(10), OutputReasoning: usd(5), OutputAudio: usd(20),
+			},
+		}},
+		Redis:       "rediss://default:secret-password@cache.example:6380/3",
+		StateFolder: c.StateFolder,
 	}, c)
 	require.False(t, c.Admin.Enabled())
 	require.False(t, c.Providers[0].AsksUsage())
 	require.True(t, c.Providers[1].AsksUsage())
+}
+
+// usd is an amount that a price may leave out.
+func usd(amount float64) *config.Rate {
+	r := config.Rate(amount * float64(config.USD))
+	return &r
 }
 
 func TestAliasesAndMergedKeys(t *testing.T) {
@@ -101,14 +133,21 @@ var badFiles = map[string]string{
 	"api_version_form":           `1:75: providers[0].api_version: "1&x=2" must be made of at most 64 letters, digits, dashes and dots: it becomes part of a URL`,
 	"api_version_without_azure":  `1:76: providers[0].api_version: is only for the dialect azure`,
 	"boolean":                    `1:78: providers[0].include_usage: "on" must be true or false`,
+	"budget_both":                `1:58: providers[0].limits.budgets[0]: holds both usd and tokens; make it two budgets`,
+	"budget_empty":               `2:67: models[0].limits.budgets[0]: needs usd or tokens`,
+	"budget_no_tokens":           `1:67: providers[0].limits.budgets[0].tokens: must be more than 0`,
+	"budget_nothing":             `1:64: providers[0].limits.budgets[0].usd: must be more than 0`,
+	"budget_period":              `1:72: providers[0].limits.budgets[0].per: "week" is not one of day, month, total`,
+	"budget_without_period":      `1:58: providers[0].limits.budgets[0].per: is required`,
 	"ca_file_content":            `1:72: providers[0].ca_file: the file "testdata/full.good.yaml" holds no certificate in PEM form`,
 	"ca_file_missing":            `1:72: providers[0].ca_file: the file "testdata/absent.pem" cannot be read: no such file or directory`,
+	"capture_keep":               `2:17: capture.keep: must be more than 0; to keep nothing, leave capture out of keys and models`,
 	"continuous_usage_of_ollama": `1:58: providers[0].continuous_usage: has no meaning for the dialect ollama, which reports usage unasked`,
 	"dialect":                    `1:32: providers[0].dialect: "open-ai" is not one of openai, azure, anthropic, gemini, cohere, ollama, bedrock, sim; did you mean openai?`,
 	"duplicate_key":              `3:1: listen: is set twice; first on line 2`,
-	"duration_in_days":           `2:19: timeouts.total: "1d" is not a duration; write it as 30s, 500ms or 1m30s`,
+	"duration_in_weeks":          `2:19: timeouts.total: "1w" is not a duration; write it as 30s, 500ms, 1m30s or 90d`,
 	"duration_negative":          `2:19: timeouts.drain: "-1s" must not be negative`,
-	"duration_without_unit":      `2:18: timeouts.idle: "30" needs a unit, as in 30s, 500ms or 1m30s`,
+	"duration_without_unit":      `2:18: timeouts.idle: "30" needs a unit, as in 30s, 500ms, 1m30s or 90d`,
 	"empty_item":                 `3:4: providers[1]: is empty`,
 	"empty_providers":            `1:12: providers: at least one is needed: list one, set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or COHERE_API_KEY, or add {name: sim, dialect: sim} to try sluice without a vendor`,
 	"enum":                       `2:13: half_close: "finsh" is not one of gone, finish; did you mean finish?`,
@@ -121,10 +160,20 @@ var badFiles = map[string]string{
 	"header_twice":               `1:92: providers[0].headers.x-team: is set twice in different cases`,
 	"header_value":               `1:81: providers[0].headers.X-Team: holds a line break or another control character, which no header can carry`,
 	"include_usage_of_gemini":    `1:55: providers[0].include_usage: has no meaning for the dialect gemini, which reports usage unasked`,
+	"keep_short":                 `2:7: keep: "30m" is less than 1h; 0 keeps records for ever`,
 	"key_alias":                  `2:16: keys[0].alias: "al ice" must be 1 to 64 letters, digits, dots, dashes or underscores and begin with a letter or digit`,
 	"key_alias_twice":            `4:13: keys[1].alias: alias "a" is already the name of keys[0]`,
 	"key_hash":                   `2:31: keys[0].sha256: must be 64 hex digits: the SHA-256 of the key, as printed by sluice keys hash`,
 	"key_hash_twice":             `4:24: keys[1].sha256: is the same key as keys[0]`,
+	"key_metadata_long":          `2:110: keys[0].metadata.team: must be at most 256 bytes without control characters`,
+	"key_metadata_name":          `2:103: keys[0].metadata: the name "" must be 1 to 256 bytes without control characters`,
+	"key_model":                  `3:108: keys[0].models[1]: "fats*" is the name of no model, and of no provider and a slash; did you mean fast?`,
+	"key_model_empty":            `2:102: keys[0].models[0]: "" must be 1 to 256 bytes without control characters`,
+	"ledger_directory":           `2:9: ledger: the file cannot be made: it is a directory`,
+	"ledger_folder":              `2:9: ledger: the file cannot be made: not a directory`,
+	"ledger_form":                `2:9: ledger: must be a URL as sqlite:///path/ledger.db or postgres://user:password@host/database, or memory`,
+	"ledger_password":            `2:9: ledger: is not a URL; in a password write %40 for @, %23 for # and %2F for /`,
+	"ledger_without_database":    `2:9: ledger: names no database; write it as postgres://host/database`,
 	"list_is_a_mapping":          `1:12: providers: must be a list, not a mapping`,
 	"listen_clash":               `3:17: admin.listen: the API listener (":7000") and the admin listener ("127.0.0.1:7000") need different addresses`,
 	"listen_clash_with_default":  `2:9: listen: the API listener (":9090") and the admin listener ("127.0.0.1:9090") need different addresses`,
@@ -146,11 +195,19 @@ var badFiles = map[string]string{
 	"not_a_mapping":              `1:1: must be a mapping of keys, not a list`,
 	"number":                     `2:10: records: "many" must be a whole number`,
 	"number_out_of_bounds":       `2:10: records: "0" is less than 1`,
+	"on_ledger_failure":          `2:20: on_ledger_failure: "deny" is not one of auto, refuse, allow`,
 	"platform_of_bedrock":        `1:51: providers[0].platform: must be left out: the dialect bedrock is spoken on Amazon Bedrock only`,
 	"platform_of_cohere":         `1:50: providers[0].platform: is only for the dialect anthropic, not cohere`,
 	"platform_of_gemini":         `1:50: providers[0].platform: the dialect gemini is not spoken on bedrock, only on vertex`,
 	"platform_of_openai":         `1:73: providers[0].platform: is only for the dialects anthropic and gemini, not openai`,
 	"platform_unknown":           `1:53: providers[0].platform: "vertexai" is not one of vertex, bedrock; did you mean vertex?`,
+	"price_negative":             `2:40: prices.overrides[0].input: "-1" must not be negative`,
+	"price_of_nobody":            `2:33: prices.overrides[0].provider: no provider is named "simm"; did you mean sim?`,
+	"price_too_exact":            `2:40: prices.overrides[0].input: "1e-10" has more than nine decimals; amounts are whole numbers of 0.000000001 USD`,
+	"price_twice":                `6:7: prices.overrides[2]: is for the same as prices.overrides[0]`,
+	"price_without_model":        `2:30: prices.overrides[0].model: the value must not be empty`,
+	"prices_content":             `2:16: prices.file: the file "testdata/list.json" does not hold a JSON object`,
+	"prices_missing":             `2:16: prices.file: the file "testdata/absent.json" cannot be read: no such file or directory`,
 	"project_form":               `1:86: providers[0].project: "a/b" must be made of at most 128 letters, digits, dashes, dots and colons: it becomes part of a URL`,
 	"project_missing":            `1:13: providers[0].project: is required on vertex; write it or set GOOGLE_CLOUD_PROJECT`,
 	"project_without_vertex":     `1:69: providers[0].project: is only for the platform vertex`,
@@ -165,6 +222,9 @@ var badFiles = map[string]string{
 	"quirk_unknown":              `1:72: providers[0].quirks[0]: "short_call_id" is not one of short_call_ids, no_developer_role, max_tokens, max_completion_tokens, drop_reasoning, think_tags; did you mean short_call_ids?`,
 	"quirks_contradict":          `1:71: providers[0].quirks: must not hold both max_tokens and max_completion_tokens: each says that the server takes no other`,
 	"quirks_of_gemini":           `1:48: providers[0].quirks: are for servers that speak openai or azure, not gemini`,
+	"redis_database":             `2:8: redis: has a path that is not the number of a database; write it as redis://host:6379/0`,
+	"redis_form":                 `2:8: redis: must be a URL as redis://user:password@host:6379/0, or rediss:// with TLS`,
+	"redis_host":                 `2:8: redis: names no host`,
 	"reference_file":             `1:72: providers[0].api_key: the file testdata/absent cannot be read: no such file or directory`,
 	"reference_malformed":        `2:9: listen: holds a malformed reference; write ${NAME}, ${NAME:-default}, ${file:/path}, or $${ for a plain ${`,
 	"reference_open":             `2:9: listen: a ${ is not closed; write $${ for a plain ${`,
@@ -177,6 +237,8 @@ var badFiles = map[string]string{
 	"size":                       `2:20: limits.max_body: "4 megabytes" is not a size; write it as 4MiB, 64KiB, 10MB or a number of bytes`,
 	"size_too_large":             `2:22: limits.max_answer: "999999999999GiB" is too large`,
 	"size_too_small":             `2:22: limits.max_header: "100B" is less than 1KiB`,
+	"spool_dir":                  `2:12: spool_dir: the folder "testdata/list.json" cannot be made: list.json is not a directory`,
+	"spool_small":                `2:8: spool: "64KiB" is less than 1MiB`,
 	"syntax":                     `2: not valid YAML: found unexpected end of stream`,
 	"tab":                        `3: not valid YAML: found character that cannot start any token`,
 	"target_provider":            `2:41: models[0].targets[0].provider: no provider is named "simm"; did you mean sim?`,
@@ -206,9 +268,10 @@ var badFiles = map[string]string{
 	"url_user":                   `1:50: providers[0].base_url: must not hold a user or password; use api_key or headers`,
 	"url_with_versions":          `1:49: providers[0].base_url: ends in /openai; go on to /openai/v1, or set api_version`,
 	"url_without_versions":       `1:49: providers[0].base_url: ends in /openai/v1, which knows no api_version; leave out one of them`,
+	"usage_lookup_of_anthropic":  `1:57: providers[0].usage_lookup: is for servers that speak openai, not anthropic`,
 	"value_is_a_list":            `2:9: listen: must be text, not a list`,
 	"variable_unset":             `1:72: providers[0].api_key: the environment variable UNSET_KEY is not set; ${UNSET_KEY:-default} would give a default`,
-	"variable_with_bad_value":    `3:9: timeouts.idle: the value needs a unit, as in 30s, 500ms or 1m30s`,
+	"variable_with_bad_value":    `3:9: timeouts.idle: the value needs a unit, as in 30s, 500ms, 1m30s or 90d`,
 }
 
 func TestBadFilesAreRefused(t *testing.T) {

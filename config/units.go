@@ -8,15 +8,25 @@ import (
 	"time"
 )
 
-// Duration is a time span of the configuration, written as "30s", "1m30s" or
-// "500ms". A number without unit is refused, except 0. It is never negative.
+// Duration is a time span of the configuration, written as "30s", "1m30s",
+// "500ms" or "90d". A day is 24 hours. A number without unit is refused, except 0.
+// It is never negative.
 type Duration time.Duration
+
+const day = 24 * time.Hour
 
 // Std returns the span as a time.Duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-// String returns the span in the form it is written in: "10m", "1m30s", "0s".
+// String returns the span in the form it is written in: "90d", "10m", "1m30s", "0s".
 func (d Duration) String() string {
+	if days := d.Std() / day; days > 0 {
+		text := strconv.FormatInt(int64(days), 10) + "d"
+		if rest := d.Std() % day; rest > 0 {
+			text += Duration(rest).String()
+		}
+		return text
+	}
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
@@ -31,8 +41,9 @@ func (d Duration) String() string {
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 var (
-	errDurationUnit = errors.New(`needs a unit, as in 30s, 500ms or 1m30s`)
-	errDurationForm = errors.New(`is not a duration; write it as 30s, 500ms or 1m30s`)
+	errDurationUnit = errors.New(`needs a unit, as in 30s, 500ms, 1m30s or 90d`)
+	errDurationForm = errors.New(`is not a duration; write it as 30s, 500ms, 1m30s or 90d`)
+	errDurationLong = errors.New(`is longer than 106751d`)
 	errNegative     = errors.New(`must not be negative`)
 )
 
@@ -50,14 +61,42 @@ func ParseDuration(s string) (Duration, error) {
 		}
 		return 0, errDurationForm
 	}
-	d, err := time.ParseDuration(s)
+	days, rest, err := cutDays(s)
 	if err != nil {
+		return 0, err
+	}
+	d, err := time.ParseDuration(rest)
+	switch {
+	case err != nil:
 		return 0, errDurationForm
-	}
-	if d < 0 {
+	case d < 0:
 		return 0, errNegative
+	case d > math.MaxInt64-days:
+		return 0, errDurationLong
 	}
-	return Duration(d), nil
+	return Duration(days + d), nil
+}
+
+// cutDays takes the days off the front of a span; time.Duration knows none.
+func cutDays(s string) (days time.Duration, rest string, err error) {
+	number, rest, found := strings.Cut(s, "d")
+	if !found {
+		return 0, s, nil
+	}
+	if rest == "" {
+		rest = "0s"
+	}
+	if strings.HasPrefix(number, "-") {
+		return 0, "", errNegative
+	}
+	n, err := time.ParseDuration(number + "h")
+	if err != nil || strings.Trim(number, "0123456789.") != "" || strings.ContainsAny(rest[:1], "+-") {
+		return 0, "", errDurationForm
+	}
+	if n > math.MaxInt64/24 {
+		return 0, "", errDurationLong
+	}
+	return 24 * n, rest, nil
 }
 
 // Size is a number of bytes, written as "4MiB", "64KiB", "10MB" or a plain

@@ -27,6 +27,15 @@ func TestParseDuration(t *testing.T) {
 	f("10h", 10*time.Hour, "10h")
 	f("1h0m5s", time.Hour+5*time.Second, "1h0m5s")
 	f("1.5s", 1500*time.Millisecond, "1.5s")
+	f("90d", 90*day, "90d")
+	f("24h", day, "1d")
+	f("1d12h", 36*time.Hour, "1d12h")
+	f("36h30m", 36*time.Hour+30*time.Minute, "1d12h30m")
+	f("1d0s", day, "1d")
+	f("0d", 0, "0s")
+	f("0.5d", 12*time.Hour, "12h")
+	f("1d1ms", day+time.Millisecond, "1d1ms")
+	f("106751d", 106751*day, "106751d")
 
 	refused := func(text string, want error) {
 		t.Helper()
@@ -42,8 +51,20 @@ func TestParseDuration(t *testing.T) {
 	refused("", errDurationForm)
 	refused("s", errDurationForm)
 	refused("5 s", errDurationForm)
-	refused("1d", errDurationForm)
 	refused("99999999h", errDurationForm)
+	refused("1w", errDurationForm)
+	refused("d", errDurationForm)
+	refused("12h1d", errDurationForm)
+	refused("1d2d", errDurationForm)
+	refused("1d5", errDurationForm)
+	refused("1d-5s", errDurationForm)
+	refused("1d+5s", errDurationForm)
+	refused("1 d", errDurationForm)
+	refused("1e3d", errDurationForm)
+	refused("-1d", errNegative)
+	refused("106752d", errDurationLong)
+	refused("106751d24h", errDurationLong)
+	refused("9999999999d", errDurationForm)
 }
 
 func TestParseSize(t *testing.T) {

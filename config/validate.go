@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,16 +25,24 @@ type checker struct {
 // check adds to problems what is wrong with c, whose values come from where from
 // says.
 func check(c *Config, problems *Problems, from *loader) {
-	k := &checker{c, from, problems, map[string]bool{}}
-	for _, p := range problems.List {
-		k.broken[p.Path] = true
-	}
+	k := newChecker(c, problems, from)
 	k.listeners()
 	k.tls()
 	k.providers()
 	k.models()
 	k.keys()
-	k.modelData()
+	k.books()
+	if k.ModelData != "" {
+		k.jsonFile("model_data", k.ModelData)
+	}
+}
+
+func newChecker(c *Config, problems *Problems, from *loader) *checker {
+	k := &checker{c, from, problems, map[string]bool{}}
+	for _, p := range problems.List {
+		k.broken[p.Path] = true
+	}
+	return k
 }
 
 // add reports a problem at the place of path, or of the closest mapping or list
@@ -149,6 +158,7 @@ func (k *checker) models() {
 		for j, t := range m.Targets {
 			k.target(fmt.Sprintf("%s[%d]", list, j), t, known)
 		}
+		k.quota(fmt.Sprintf("models[%d].limits", i), m.Limits)
 	}
 }
 
@@ -156,67 +166,40 @@ func (k *checker) target(path string, t Target, known []string) {
 	if err := validUpstreamModel(t.Model); err != nil {
 		k.add(path+".model", "%s %v", k.show(path+".model", t.Model), err)
 	}
-	if t.Provider == "" {
+	if t.Provider != "" {
+		k.knownProvider(path+".provider", t.Provider, known)
+	}
+}
+
+// knownProvider reports a name that is none of the known ones.
+func (k *checker) knownProvider(path, name string, known []string) {
+	if slices.Contains(known, name) {
 		return
 	}
-	for _, name := range known {
-		if name == t.Provider {
-			return
-		}
-	}
 	hint := ""
-	if near := nearest(t.Provider, known); near != "" {
+	if near := nearest(name, known); near != "" {
 		hint = fmt.Sprintf("; did you mean %s?", near)
 	}
-	k.add(path+".provider", "no provider is named %s%s", k.show(path+".provider", t.Provider), hint)
+	k.add(path, "no provider is named %s%s", k.show(path, name), hint)
 }
 
 var hexDigest = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
-func (k *checker) keys() {
-	aliases := make([]string, len(k.Keys))
-	first := map[string]int{}
-	for i := range k.Keys {
-		key := &k.Keys[i]
-		aliases[i] = key.Alias
-		path := fmt.Sprintf("keys[%d].sha256", i)
-		switch {
-		case key.SHA256 == "":
-			continue
-		case !hexDigest.MatchString(key.SHA256):
-			// The value may be the key itself, so it is not quoted.
-			k.add(path, "must be 64 hex digits: the SHA-256 of the key, as printed by sluice keys hash")
-			continue
-		}
-		key.SHA256 = strings.ToLower(key.SHA256)
-		if before, taken := first[key.SHA256]; taken {
-			k.add(path, "is the same key as keys[%d]", before)
-			continue
-		}
-		first[key.SHA256] = i
-	}
-	k.uniqueNames("keys", "alias", "alias", aliases, validPlainName)
-}
+// maxJSONFile bounds the files of JSON that are named; a larger one is a mistaken path.
+const maxJSONFile = 64 * MiB
 
-// maxModelData bounds the file that model_data names; a larger one is a mistaken path.
-const maxModelData = 64 * MiB
-
-// modelData only looks for what can be told without knowing the format.
-func (k *checker) modelData() {
-	const path = "model_data"
-	if k.ModelData == "" {
-		return
-	}
-	file := k.show(path, k.ModelData)
-	if why := unreadable(k.ModelData); why != "" {
+// jsonFile only looks for what can be told without knowing the format of the file.
+func (k *checker) jsonFile(path, name string) {
+	file := k.show(path, name)
+	if why := unreadable(name); why != "" {
 		k.add(path, "the file %s cannot be read: %s", file, why)
 		return
 	}
-	if info, err := os.Stat(k.ModelData); err == nil && info.Size() > int64(maxModelData) {
-		k.add(path, "the file %s is larger than %s", file, maxModelData)
+	if info, err := os.Stat(name); err == nil && info.Size() > int64(maxJSONFile) {
+		k.add(path, "the file %s is larger than %s", file, maxJSONFile)
 		return
 	}
-	content, err := os.ReadFile(k.ModelData)
+	content, err := os.ReadFile(name)
 	if err != nil || !json.Valid(content) || !bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")) {
 		k.add(path, "the file %s does not hold a JSON object", file)
 	}

@@ -105,3 +105,33 @@ func requireConfig(t *testing.T, page, text string) {
 	_, err := config.Parse([]byte(text), page, anything)
 	require.NoError(t, err)
 }
+
+var (
+	metricInSource = regexp.MustCompile(`"(sluice_[a-z_]+)"`)
+	metricOnPage   = regexp.MustCompile("(?m)^\\| `(sluice_[a-z_]+)` \\|")
+)
+
+// The package accounting compares its own metrics with the page in more detail.
+func TestEveryMetricIsOnItsPage(t *testing.T) {
+	page, err := os.ReadFile("metrics.md")
+	require.NoError(t, err)
+	onPage := map[string]bool{}
+	for _, match := range metricOnPage.FindAllStringSubmatch(string(page), -1) {
+		require.False(t, onPage[match[1]], "%s is there twice", match[1])
+		onPage[match[1]] = true
+	}
+	inSource := map[string]bool{}
+	for _, folder := range []string{"accounting", "limits", "proxy", "replicas"} {
+		require.NoError(t, filepath.WalkDir(filepath.Join("..", folder), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, match := range metricInSource.FindAllStringSubmatch(string(text), -1) {
+				inSource[match[1]] = true
+			}
+			return err
+		}))
+	}
+	require.Equal(t, inSource, onPage)
+}

@@ -58,6 +58,7 @@ type settings struct {
 	upstream  string // base URL of the provider
 	listen    string // default: a free port of 127.0.0.1
 	providers string // YAML of providers and models; default: one, which speaks like OpenAI
+	keys      string // YAML of further keys
 	extra     string // further YAML
 	env       []string
 }
@@ -85,7 +86,7 @@ func writeConfig(tb testing.TB, with settings, admin string) string {
 	tb.Helper()
 	if with.providers == "" {
 		with.providers = fmt.Sprintf(`providers:
-  - {name: fake, dialect: openai, base_url: %q, api_key: "${UPSTREAM_KEY}"}
+  - {name: fake, dialect: openai, base_url: %q, api_key: "${UPSTREAM_KEY}", continuous_usage: false}
 models:
   - name: fast
     targets: [{provider: fake, model: fake-model}]
@@ -97,9 +98,9 @@ admin: {listen: %q}
   - {alias: app, sha256: %q}
   - {alias: neighbour, sha256: %q}
   - {alias: operator, sha256: %q, admin: true}
-log: {level: debug, format: json}
+%slog: {level: debug, format: json}
 %s
-`, with.listen, admin, with.providers, digest(clientKey), digest(neighbourKey), digest(adminKey), with.extra)
+`, with.listen, admin, with.providers, digest(clientKey), digest(neighbourKey), digest(adminKey), with.keys, with.extra)
 	file := filepath.Join(tb.TempDir(), "config.yaml")
 	require.NoError(tb, os.WriteFile(file, []byte(text), 0o600))
 	return file

@@ -71,6 +71,9 @@ func vendorsOnVertex(tb testing.TB) []*vendor {
 func newVendor(tb testing.TB, voice *fakeprovider.Voice, name, place string) *vendor {
 	tb.Helper()
 	v := &vendor{Provider: fakeprovider.New(tb), voice: voice, name: name, place: place, model: "via-" + name}
+	if voice.Dialect == "openai" {
+		v.place += ", continuous_usage: false" // so that it is not asked what it is
+	}
 	v.Handle(v.serve)
 	return v
 }

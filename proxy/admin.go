@@ -8,10 +8,11 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 
+	"github.com/sluicehq/sluice/proxy/manage"
 	"github.com/sluicehq/sluice/translate"
 )
 
-// Admin is the admin listener: metrics and probes. It knows no client data.
+// Admin is the admin listener: metrics, probes, and the management of usage and keys.
 type Admin struct {
 	http *fasthttp.Server
 }
@@ -40,7 +41,11 @@ func NewAdmin(s *Server) *Admin {
 		"/livez":   alive, "/healthz": alive, "/health/liveness": alive, "/health/liveliness": alive,
 		"/readyz": ready, "/health/readiness": ready,
 	}
+	api := manage.New(manage.Options{Books: s.books, Keys: s.keys, Changed: s.keysChanged, Logger: s.log})
 	handle := func(rc *fasthttp.RequestCtx) {
+		if api.Handle(rc) {
+			return
+		}
 		page, ok := pages[string(rc.Path())]
 		switch {
 		case !ok:

@@ -2,36 +2,30 @@ package proxy
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
+
+	"github.com/tidwall/gjson"
+	"github.com/valyala/fasthttp"
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/accounting/tokens"
+	"github.com/sluicehq/sluice/limits"
 	"github.com/sluicehq/sluice/translate"
 )
 
 // keptPrompt bounds the request body that is kept for an estimate of its tokens
-// while the answer streams. A larger one is counted early, off the forwarding
-// path, and let go.
-const keptPrompt = 1 << 20
+// while the answer streams. Of a larger one a sketch is kept, and the rest let go.
+const keptPrompt = 256 << 10
 
 // releasePrompt lets a large request body go once it has been sent.
 func (x *exchange) releasePrompt() {
 	if len(x.prompt) <= keptPrompt {
 		return
 	}
-	prompt, limit := x.prompt, x.outputLimit()
+	x.promptLimit = x.outputLimit()
+	x.sketch = x.srv.estimator.Sketch(x.target.model, string(x.endpoint), x.prompt)
 	x.prompt = nil
-	x.early = make(chan earlyCount, 1)
-	x.srv.finisher.Submit(func() {
-		count := earlyCount{limit: limit}
-		defer func() { x.early <- count }()
-		count.input = x.srv.estimator.Prompt(x.target.model, string(x.endpoint), prompt)
-	})
-}
-
-// earlyCount is what is known of a large request after its body was let go.
-type earlyCount struct {
-	input, limit int64
 }
 
 func (x *exchange) outputLimit() int64 {
@@ -88,20 +82,29 @@ func (x *exchange) countUsage() (tokens.Usage, accounting.Source) {
 }
 
 func (x *exchange) estimate() tokens.Usage {
-	text := x.meter.Text()
-	if x.early == nil {
-		return x.srv.estimator.Estimate(x.target.model, string(x.endpoint), x.prompt, text)
+	e, text := &x.srv.estimator, x.meter.Text()
+	known := x.srv.known.Find(x.target.provider.Dialect, x.target.model)
+	bounds := accounting.Bounds{MaxOutput: known.MaxOutput, Context: known.Context}
+	if x.sketch != nil {
+		return e.EstimateSketch(x.sketch, text, bounds)
 	}
-	count := <-x.early
-	var u tokens.Usage
-	u.Input.Set(count.input)
-	if output := x.srv.estimator.Output(x.target.model, text); output > 0 {
-		if count.limit > 0 {
-			output = min(output, count.limit)
-		}
-		u.Output.Set(output)
+	return e.Estimate(x.countedAs(), string(x.endpoint), x.prompt, text, bounds)
+}
+
+// explainEstimate says in the record what an estimate was made with, and what it cannot
+// contain.
+func (x *exchange) explainEstimate(r *accounting.Record) {
+	r.EstimatedWith = x.srv.estimator.Basis(x.countedAs())
+	if x.srv.estimator.MayHideReasoning(x.countedAs(), x.meter.Text()) {
+		r.Warnings = append(slices.Clip(r.Warnings), "output is at least this much: the model may have reasoned without showing it")
 	}
-	return u
+}
+
+// countedAs is the model whose vocabulary the tokens are counted with: routers and
+// deployments have names that tell less than what the answer says of itself.
+func (x *exchange) countedAs() string {
+	_, _, answered := x.meter.Head()
+	return accounting.BestModelName(answered, x.target.model)
 }
 
 // refused tells whether the provider answered that it did not run the request.
@@ -112,24 +115,98 @@ func (x *exchange) countable() bool {
 	return x.request != nil && (x.shape != accounting.ShapeGeneric || x.endpoint == translate.Embeddings)
 }
 
-// book hands the exchange over for its record. It is the last thing the exchange's
-// goroutine does; the work happens off the forwarding path.
-func (s *Server) book(x *exchange) {
+// last is what is about to be written to the client as the end of its answer.
+type last struct {
+	status int  // of its head, 0 if that has been written
+	bytes  int  // of the body
+	whole  bool // it ends a well-formed response
+}
+
+// account makes the record and waits until it is durable, before the client sees the end
+// of its answer: whoever has seen that can rely on the books. What is given back to the
+// limits is free for the client's next request by then.
+func (x *exchange) account(end last) {
+	if x.final != nil || x.rejected != "" {
+		return
+	}
+	made := make(chan *accounting.Receipt, 1)
+	job := func() {
+		receipt := accounting.Settled(nil)
+		defer func() { made <- receipt }() // also after a panic, which is dealt with elsewhere
+		receipt = x.finish(end)
+	}
+	if x.usageSource() == accounting.SourceEstimated {
+		x.srv.finisher.SubmitUrgent(job) // counting takes long
+	} else {
+		x.aside(job)
+	}
+	_ = (<-made).Err() // the ledger has said why
+	x.settleLimits()
+}
+
+// settleLimits tells the limits what was used, as the books have it. Only the first time counts.
+func (x *exchange) settleLimits() {
+	if x.final != nil {
+		x.quota.grant.Settle(usedBy(x.final))
+		return
+	}
+	x.quota.grant.Settle(limits.Amount{}) // it was rejected, or has no record after a panic
+}
+
+// finish makes the record and hands it to the ledger.
+func (x *exchange) finish(end last) *accounting.Receipt {
 	x.ended = time.Since(x.start)
+	r := x.makeRecord()
+	if end.status != 0 && r.StatusDownstream == 0 {
+		r.StatusDownstream = end.status
+	}
+	r.BytesDelivered += int64(end.bytes)
+	r.Delivered = end.whole
+	x.final = r
+	return x.srv.ledger.Finish(r)
+}
+
+// book deals with what is left when the exchange's goroutine ends: the record, if its
+// client did not wait for it, and what depends on it. The work happens off the
+// forwarding path.
+func (s *Server) book(x *exchange) {
+	x.left = time.Since(x.start)
 	s.finisher.Submit(func() { s.record(x) })
 }
 
-// record makes the one record of an exchange: ledger, metrics and log, and only
-// then does the exchange leave the list of those without one.
+// record completes the one record of an exchange and feeds metrics and log from it. Only
+// when the record is kept does the exchange leave the list of those without one.
 func (s *Server) record(x *exchange) {
-	defer close(x.recorded)
-	defer s.running.remove(x)
-	r := x.makeRecord()
-	if err := s.ledger.Finish(r); err != nil {
-		s.log.Error("the ledger refused a record", "id", r.ID, "error", err)
+	kept := accounting.Settled(nil)
+	defer func() { kept.Then(func(err error) { s.recorded(x, err) }) }()
+	if x.rejected != "" {
+		s.metrics.Rejected(x.rejected)
+		return
 	}
-	s.metrics.Exchange(r, x.overhead)
-	s.logRecord(r)
+	delivered := x.client.whole && !x.client.failed
+	switch r := x.final; {
+	case r == nil:
+		kept = x.finish(last{whole: delivered})
+	case r.Delivered != delivered || r.BytesDelivered != x.client.bytes || r.Chunks != x.live.chunks.Load():
+		amended := *r
+		amended.Delivered, amended.BytesDelivered = delivered, x.client.bytes
+		amended.Chunks, amended.Total = x.live.chunks.Load(), x.left
+		x.final = &amended
+		kept = s.ledger.Amend(&amended)
+	}
+	s.lookups.after(x, kept)
+	x.keepTapped()
+	s.metrics.Exchange(x.final, x.overhead)
+	s.logRecord(x.final)
+}
+
+func (s *Server) recorded(x *exchange, err error) {
+	if err != nil {
+		s.log.Error("the ledger refused a record", "id", x.id, "error", err)
+	}
+	x.settleLimits()
+	s.running.remove(x)
+	close(x.recorded)
 }
 
 func (x *exchange) makeRecord() *accounting.Record {
@@ -139,8 +216,8 @@ func (x *exchange) makeRecord() *accounting.Record {
 	usage, source := x.finalUsage()
 	calls := x.meter.ToolCalls()
 	r := &accounting.Record{
-		ID: x.id, Start: x.start, ToHeaders: x.headersAt, ToFirstToken: x.firstAt, Total: x.ended,
-		Key: x.owner, ModelAsked: x.asked, ModelServed: x.target.model,
+		UID: x.uid, ID: x.id, Start: x.start, ToHeaders: x.headersAt, ToFirstToken: x.firstAt, Total: x.ended,
+		Key: x.owner.Alias, Metadata: x.owner.Metadata, ModelAsked: x.asked, ModelServed: x.target.model,
 		Provider: x.target.provider.Name, Target: x.target.name(),
 		DialectIn: dialectOpenAI, DialectOut: x.target.provider.Dialect,
 		Stream: x.streams(), Endpoint: string(x.endpoint),
@@ -149,8 +226,8 @@ func (x *exchange) makeRecord() *accounting.Record {
 		Chunks: x.live.chunks.Load(), BytesDelivered: x.client.bytes,
 		Usage: usage, UsageSource: source, OutputEstimated: x.outputEstimated, RawUsage: x.meter.RawUsage(), MayBill: x.mayBill(source),
 		ToolCalls: accounting.SummarizeToolCalls(calls), FinishReasons: x.finishReasons(),
-		Delivered: x.client.whole && !x.client.failed, AccountingDegraded: stats.Degraded, BadEvents: stats.BadEvents,
-		UpstreamRequestID: upstreamRequestID(&x.answer),
+		AccountingDegraded: stats.Degraded, BadEvents: stats.BadEvents,
+		UpstreamRequestID: upstreamRequestID(&x.answer), ServiceTier: x.serviceTier(),
 	}
 	if x.foreign != nil {
 		r.Warnings = x.foreign.context.Warnings
@@ -158,6 +235,11 @@ func (x *exchange) makeRecord() *accounting.Record {
 	if !json.Valid(r.RawUsage) {
 		r.RawUsage = nil
 	}
+	r.OutputLimit = x.outputBound()
+	if source == accounting.SourceEstimated || r.OutputEstimated {
+		x.explainEstimate(r)
+	}
+	x.srv.pricer.Price(r)
 	if d, ok := x.valve.closing(); ok {
 		us := max(d.Microseconds(), 1)
 		r.CloseMicros = &us
@@ -168,6 +250,14 @@ func (x *exchange) makeRecord() *accounting.Record {
 		Status: x.statusUp, Start: x.start.Add(at), Duration: x.ended - at, Code: e.code, Reused: x.reused,
 	}}
 	return r
+}
+
+// serviceTier is what the provider says of how it has served the request.
+func (x *exchange) serviceTier() string {
+	if tier := x.meter.ServiceTier(); tier != "" {
+		return tier
+	}
+	return gjson.GetBytes(x.meter.RawUsage(), "service_tier").Str // Anthropic's place for it
 }
 
 // finishReasons are those of all choices, or nil when none has one.
@@ -192,12 +282,14 @@ func (x *exchange) statusDownstream(o accounting.Outcome) int {
 func (x *exchange) mayBill(source accounting.Source) string {
 	e, _ := x.valve.ended()
 	switch {
+	case x.method != fasthttp.MethodPost && source == accounting.SourceNone: // it generates nothing
+		return accounting.MayBillNone
 	case e.outcome == accounting.OutcomeCompleted:
 		return accounting.MayBillFull
 	case source == accounting.SourceNone && (!x.mayHaveRun() || x.refused()):
 		return accounting.MayBillNone
 	default:
-		return x.target.provider.MayBill
+		return x.target.provider.bills(x.streams())
 	}
 }
 

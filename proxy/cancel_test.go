@@ -200,7 +200,7 @@ func TestRunningUsageIsListed(t *testing.T) {
 	r := newRig(t)
 	r.up.Handle(streamThenSilence(fakeprovider.ChatStream(fakeprovider.ChatOptions{RunningUsage: true})[:4]...))
 	resp := r.dial().post(streamBody, "X-Request-Id: a")
-	r.until("the usage is not counted", func() bool { return r.srv.running.get("a").live.output.Load() == 3 })
+	r.until("the usage is not counted", func() bool { return r.srv.running.get("a").liveOutput() == 3 })
 	var one struct {
 		Tokens struct {
 			Input, Output int64

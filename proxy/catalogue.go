@@ -3,16 +3,12 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"runtime/debug"
 	"sync"
 	"time"
 
-	"github.com/tidwall/gjson"
 	"github.com/valyala/fasthttp"
 
-	"github.com/sluicehq/sluice/proxy/credential"
-	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/translate"
 )
 
@@ -95,7 +91,7 @@ func (s *Server) listsForClient(p *provider) bool {
 			passing++
 		}
 	}
-	return s.keys.open() && p.passesCredential() && passing == 1
+	return s.keys.Open() && p.passesCredential() && passing == 1
 }
 
 // listed is the list of a provider, fresh or not long ago; empty if it cannot be had.
@@ -125,43 +121,14 @@ var errNoListing = errors.New("the provider answered with no list of models")
 
 // fetchModels asks the provider for its list.
 func (p *provider) fetchModels(ctx context.Context, head []byte) ([]string, error) {
-	head, err := p.authorize(ctx, head, credential.Request{Method: fasthttp.MethodGet})
-	if err != nil {
+	status, body, err := p.fetchJSON(ctx, head, maxListing)
+	switch {
+	case err != nil:
 		return nil, err
+	case status != fasthttp.StatusOK:
+		return nil, errNoListing
+	case p.dialect != nil:
+		return p.dialect.ModelNames(body), nil
 	}
-	conn, err := p.pool.Dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, conn.Close)()
-	if _, err := conn.Write(head); err != nil {
-		return nil, err
-	}
-	var r upstream.Reader
-	r.Reset(conn)
-	defer r.Release()
-	var h upstream.Head
-	if err := r.ReadHead(&h, fasthttp.MethodGet); err != nil {
-		return nil, err
-	}
-	var body []byte
-	for {
-		b, err := r.ReadBody()
-		body = append(body, b...)
-		switch {
-		case len(body) > maxListing || h.Status != fasthttp.StatusOK:
-			return nil, errNoListing
-		case errors.Is(err, io.EOF):
-			if !gjson.ValidBytes(body) {
-				return nil, errNoListing
-			}
-			if p.dialect != nil {
-				return p.dialect.ModelNames(body), nil
-			}
-			return translate.ModelNames(body), nil
-		case err != nil:
-			return nil, err
-		}
-	}
+	return translate.ModelNames(body), nil
 }

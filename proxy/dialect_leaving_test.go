@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -188,7 +189,7 @@ func TestPipelinedRequestsInEveryDialect(t *testing.T) {
 		require.NoError(t, c.Close())
 		require.Equal(t, accounting.OutcomeClientGone, r.record("third").Outcome)
 		require.Len(t, r.up.Exchanges(), seen+1)
-		_, ok := r.ledger.Get("fourth")
+		_, ok := r.ledger.Get(context.Background(), "fourth")
 		require.False(t, ok)
 	})
 }

@@ -134,7 +134,7 @@ func TestDrainDeadlineEndsWhatIsLeft(t *testing.T) {
 			}
 			require.NoError(t, c.Close())
 			requireReturned(t, returned)
-			rec, ok := r.ledger.Get("a")
+			rec, ok := r.ledger.Get(context.Background(), "a")
 			require.True(t, ok, "Shutdown returned without the record")
 			requireEnded(t, rec, accounting.OutcomeShutdown, p.phase, "shutting_down")
 			requireUsage(t, rec, accounting.SourceEstimated, accounting.MayBillPartial)

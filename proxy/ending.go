@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/translate"
@@ -25,13 +27,16 @@ func (x *exchange) writeEnding(e ending) {
 		}
 	}
 	if x.client.headSent {
+		x.account(last{})
 		if !x.relay.failed && x.speaksSSE() { // what is no stream has no place for an event
 			_ = x.client.body(x.errorEvent(e), false)
 		}
 		return
 	}
 	err := x.endingError(e)
-	_ = x.client.answer(err.Status, x.id, x.appendWarnings(errorFields(err)), err.AppendJSON(nil))
+	body := err.AppendJSON(nil)
+	x.account(last{status: err.Status, bytes: len(body), whole: true})
+	_ = x.client.answer(err.Status, x.id, x.appendWarnings(errorFields(err)), body)
 }
 
 // speaksSSE tells whether the client has, or can still be given, an event stream.
@@ -42,7 +47,10 @@ func (x *exchange) speaksSSE() bool {
 // writeCut ends a stream that was cut on purpose so that SDKs accept it as whole,
 // unless a tool call is open: then an error keeps half a call from being executed.
 func (x *exchange) writeCut(e ending) {
-	if !x.client.headSent {
+	if x.client.headSent {
+		x.account(last{whole: true})
+	} else {
+		x.account(last{status: fasthttp.StatusOK, whole: true})
 		fields := appendField(nil, "Content-Type", "text/event-stream; charset=utf-8")
 		fields = x.appendWarnings(appendField(fields, "Cache-Control", "no-cache"))
 		if x.client.stream(200, x.id, fields) != nil {
@@ -132,12 +140,16 @@ func (x *exchange) mayHaveRun() bool {
 	return accounting.Phase(x.decidedIn.Load()) >= accounting.PhaseAwaitHeaders
 }
 
+// retrySeconds is the value of a Retry-After field, in whole seconds (RFC 9110, 10.2.3).
+func retrySeconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
 // errorFields are the header lines of an error response.
 func errorFields(e *translate.Error) []byte {
 	fields := appendField(nil, "Content-Type", "application/json")
 	if e.RetryAfter > 0 {
-		seconds := (e.RetryAfter + time.Second - 1) / time.Second
-		fields = appendField(fields, "Retry-After", strconv.FormatInt(int64(seconds), 10))
+		fields = appendField(fields, "Retry-After", retrySeconds(e.RetryAfter))
 	}
 	if e.NoRetry {
 		fields = appendField(fields, "X-Should-Retry", "false")

@@ -2,12 +2,15 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/accounting/tokens"
+	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/credential"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/proxy/upstream"
@@ -21,13 +24,15 @@ type exchange struct {
 	srv *Server
 
 	// Fixed when the exchange is made.
+	uid      accounting.UID
 	id       string
-	owner    string // alias of the client's key
+	owner    *access.Caller // whose key it came with
 	endpoint translate.Endpoint
 	shape    accounting.Shape
 	asked    string // the public model name, empty when the request named none
 	target   target
 	request  *translate.Request
+	ask      translate.Ask // what sluice has added to the request; the provider's may change
 	method   string
 	head     []byte // upstream request head; let go once sent
 	body     []byte // upstream request body
@@ -46,7 +51,7 @@ type exchange struct {
 	conn    *upstream.Conn
 	sending *sender
 	reused  bool
-	timer   limits
+	timer   timeLimits
 
 	phase     atomic.Uint32
 	decidedIn atomic.Uint32 // phase at the moment the outcome was decided
@@ -55,9 +60,18 @@ type exchange struct {
 	firstAt   time.Duration
 	statusUp  int
 	overhead  time.Duration
-	ended     time.Duration
+	ended     time.Duration // when the record was made
+	left      time.Duration // when the client's connection was released
 	recorded  chan struct{}
-	early     chan earlyCount // the count of a large request, made while it runs
+	// Of a large request that has been let go: a sketch of it, and the most tokens of
+	// output that it allows.
+	sketch      *accounting.Sketch
+	promptLimit int64
+
+	begun    *accounting.Receipt // of the intent
+	rejected string              // the code of why the exchange may not go on; it has no record then
+	final    *accounting.Record  // made before the last bytes reach the client, or at the end
+	quota    quota
 
 	// The usage of the record, once counted.
 	counted         bool
@@ -69,8 +83,26 @@ type exchange struct {
 // liveCounts is what the list of running exchanges shows. The pump writes it
 // once for each read; anyone may read it.
 type liveCounts struct {
-	chunks, output, input atomic.Int64
-	text                  atomic.Int64
+	chunks, text  atomic.Int64
+	input, output liveCount // the provider's running counts
+}
+
+// liveCount is a count that others read while it changes.
+type liveCount struct{ next atomic.Int64 } // the count and one; 0 while it is absent
+
+func (l *liveCount) set(c tokens.Count) {
+	if c.Known {
+		l.next.Store(c.N + 1)
+	}
+}
+
+// get returns nil while the count is absent.
+func (l *liveCount) get() *int64 {
+	if n := l.next.Load(); n > 0 {
+		n--
+		return &n
+	}
+	return nil
 }
 
 func (x *exchange) phaseNow() accounting.Phase { return accounting.Phase(x.phase.Load()) }
@@ -196,7 +228,7 @@ func (x *exchange) panicked() {
 // serve makes the upstream call and forwards its answer. When it returns, the
 // exchange has its ending.
 func (x *exchange) serve() {
-	if !x.connect() || !x.send() {
+	if !x.connect() || !x.kept() || !x.send() {
 		return
 	}
 	x.releasePrompt()
@@ -204,14 +236,12 @@ func (x *exchange) serve() {
 }
 
 // connect takes an idle upstream connection or dials one, and puts it under
-// the valve.
+// the valve. Meanwhile the ledger makes the intent durable.
 func (x *exchange) connect() bool {
 	x.enter(accounting.PhaseConnect)
 	x.timer.attemptAt.Store(x.clock())
-	if err := x.srv.ledger.Begin(context.Background(), x.intent()); err != nil {
-		x.fail(accounting.OutcomeInternal, translate.CodeInternal)
-		return false
-	}
+	x.begun = x.srv.ledger.Begin(x.intent())
+	x.srv.checkpoints.wake()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if !x.valve.bind(closeFunc(cancel)) {
@@ -238,6 +268,30 @@ func (x *exchange) connect() bool {
 		return false
 	}
 	return x.use(conn)
+}
+
+// kept waits until the intent is durable: no provider is sent anything that the books
+// could forget.
+func (x *exchange) kept() bool {
+	err := x.begun.Err()
+	if err == nil {
+		return true
+	}
+	if errors.Is(err, accounting.ErrLedgerUnavailable) {
+		x.reject(translate.CodeLedgerUnavailable)
+	} else {
+		x.srv.log.Error("the ledger refused an intent", "id", x.id, "error", err)
+		x.reject(translate.CodeInternal)
+	}
+	return false
+}
+
+// reject ends an exchange before anything was sent to a provider. It is counted by its
+// code and has no record.
+func (x *exchange) reject(code string) {
+	if x.shut(ending{outcome: accounting.OutcomeInternal, code: code}) {
+		x.rejected = code
+	}
 }
 
 func (x *exchange) use(conn *upstream.Conn) bool {
@@ -332,11 +386,19 @@ func (x *exchange) runOut() bool {
 
 func (x *exchange) intent() accounting.Intent {
 	return accounting.Intent{
-		ID: x.id, AttemptID: x.id + "-1", Start: x.start, Key: x.owner, ModelAsked: x.asked,
+		UID: x.uid, ID: x.id, AttemptID: x.id + "-1", Start: x.start, Key: x.owner.Alias, ModelAsked: x.asked,
 		Model: x.target.model, Provider: x.target.provider.Name, Target: x.target.name(),
 		DialectIn: dialectOpenAI, DialectOut: x.target.provider.Dialect,
 		Endpoint: string(x.endpoint), Stream: x.streams(),
+		PromptBytes: int64(len(x.prompt)), MayBill: x.target.provider.bills(x.streams()),
+		Required: x.ledgerRequired(),
 	}
+}
+
+// ledgerRequired tells whether the exchange must not go on while the ledger cannot be
+// written.
+func (x *exchange) ledgerRequired() bool {
+	return config.OnFailure(x.srv.cfg.OnLedgerFailure, x.owner.OnLedgerFailure, x.owner.Limits.HasHardBudget()) == config.OnLedgerFailureRefuse
 }
 
 // streams tells whether the client asked for a stream.

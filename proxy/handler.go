@@ -9,6 +9,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/limits"
+	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/translate"
 )
@@ -28,7 +30,7 @@ func (s *Server) handle(rc *fasthttp.RequestCtx) {
 		s.refuse(rc, id, translate.NewError(translate.CodeNotFound))
 		return
 	}
-	who, known := s.keys.identify(&rc.Request.Header)
+	who, known := s.identify(&rc.Request.Header)
 	if !known {
 		s.refuse(rc, id, translate.NewError(translate.CodeInvalidAPIKey))
 		return
@@ -48,7 +50,7 @@ func (s *Server) handle(rc *fasthttp.RequestCtx) {
 type call struct {
 	rc        *fasthttp.RequestCtx
 	id        string
-	caller    caller
+	caller    *access.Caller
 	path      string // below /v1, without slashes at its ends
 	versioned bool   // it came with /v1
 }
@@ -131,15 +133,21 @@ func (s *Server) proxy(c call) {
 	detached := false
 	defer func() {
 		if !detached { // refused now, or a panic: there will be no exchange
+			x.quota.grant.Settle(limits.Amount{})
 			s.running.remove(x)
 			close(x.recorded)
 		}
 	}()
+	if err := s.admit(c, x); err != nil {
+		s.refuse(c.rc, c.id, err)
+		return
+	}
 	// Asked only now, so that a shutdown either waits for this exchange or is seen.
 	if s.draining.Load() {
 		s.refuse(c.rc, c.id, translate.NewError(translate.CodeShuttingDown))
 		return
 	}
+	x.client.tap = s.newTap(x, x.prompt)
 	x.head = s.requestHead(c, x).append(make([]byte, 0, 1<<10))
 	x.overhead = time.Since(c.rc.Time())
 	x.down.Detach(c.rc, x.run)
@@ -151,7 +159,7 @@ func (s *Server) requestHead(c call, x *exchange) requestHead {
 	to := x.target.provider
 	h := requestHead{
 		client: &c.rc.Request.Header, to: to, method: x.method, id: x.id, bodySize: len(x.body),
-		passCredential: s.keys.open() && to.passesCredential(),
+		passCredential: s.keys.Open() && to.passesCredential(),
 	}
 	if x.foreign != nil {
 		h.foreign, h.stream, h.path = true, x.streams(), x.foreign.dialect.Path(&x.foreign.context)
@@ -175,7 +183,7 @@ func query(rc *fasthttp.RequestCtx) string {
 // the request context.
 func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *translate.Error) {
 	x := &exchange{
-		srv: s, id: c.id, owner: c.caller.alias, endpoint: endpoint, shape: shapeOf(endpoint),
+		srv: s, uid: accounting.NewUID(), id: c.id, owner: c.caller, endpoint: endpoint, shape: shapeOf(endpoint),
 		method: c.method(), recorded: make(chan struct{}),
 	}
 	// The connection must be known before anyone else can end the exchange.
@@ -184,6 +192,7 @@ func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *t
 	x.valve.onEnd = x.onEnd
 	x.client.conn, x.client.http11 = x.down, c.rc.Request.Header.IsHTTP11()
 	x.meter.Reset(x.shape)
+	x.quota.grant = unbounded
 
 	body := c.rc.Request.SwapBody(nil)
 	// Some SDKs declare JSON where there is no body.
@@ -202,19 +211,23 @@ func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *t
 		return nil, err
 	}
 	to, ok := s.routes.find(request.Model)
-	if !ok {
+	if !ok || !c.caller.MayAsk(request.Model) {
 		return nil, translate.ModelNotFound(request.Model)
 	}
 	x.request, x.asked, x.target, x.prompt = request, request.Model, to, body
 	if to.provider.dialect != nil {
 		return x, s.translateRequest(c, x, body)
 	}
-	x.body = request.Prepare(nil, body, to.model, to.provider.ask())
+	x.ask = to.provider.ask()
+	x.body = request.Prepare(nil, body, to.model, x.ask)
 	return x, nil
 }
 
 // toFallback sends a request that names no model where such requests go.
 func (s *Server) toFallback(x *exchange) *translate.Error {
+	if !x.owner.MayAsk("") {
+		return translate.NewError(translate.CodeMissingModel)
+	}
 	x.target = s.routes.fallback()
 	if x.target.provider.dialect != nil {
 		return translate.NewError(translate.CodeUnsupportedEndpoint)
@@ -259,7 +272,7 @@ func writeError(rc *fasthttp.RequestCtx, id string, e *translate.Error) {
 		rc.Response.Header.Set("X-Request-Id", id)
 	}
 	if e.RetryAfter > 0 {
-		rc.Response.Header.Set("Retry-After", "1")
+		rc.Response.Header.Set("Retry-After", retrySeconds(e.RetryAfter))
 	}
 	if e.NoRetry {
 		rc.Response.Header.Set("X-Should-Retry", "false")

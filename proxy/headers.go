@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/upstream"
 )
 
@@ -95,7 +96,7 @@ func (r requestHead) appendCredential(dst []byte) []byte {
 		return dst
 	}
 	if name := r.to.KeyHeader(); r.foreign || name != credentialHeaders[0] {
-		switch key := string(clientKey(r.client)); {
+		switch key := string(access.KeyOf(r.client)); {
 		case key == "":
 			return dst
 		case name == credentialHeaders[0]:

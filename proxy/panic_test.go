@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -71,14 +70,14 @@ type brokenLedger struct {
 	begin, finish bool
 }
 
-func (l *brokenLedger) Begin(ctx context.Context, i accounting.Intent) error {
+func (l *brokenLedger) Begin(i accounting.Intent) *accounting.Receipt {
 	if l.begin {
 		panic(secret)
 	}
-	return l.Memory.Begin(ctx, i)
+	return l.Memory.Begin(i)
 }
 
-func (l *brokenLedger) Finish(rec *accounting.Record) error {
+func (l *brokenLedger) Finish(rec *accounting.Record) *accounting.Receipt {
 	if l.finish {
 		panic(secret)
 	}

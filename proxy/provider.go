@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/config"
@@ -31,6 +32,9 @@ type provider struct {
 	auth   credential.Source
 	quirks translate.Quirks // of what a request must avoid
 	models listing
+	// runningUsage: it is asked for usage in every chunk.
+	runningUsage atomic.Bool
+	detection    detection
 }
 
 // place is where the provider's dialect is spoken.
@@ -86,6 +90,9 @@ func openProviders(life context.Context, cfg *config.Config, simulator string, w
 		if one.auth, err = newAuth(life, p); err != nil {
 			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
 		}
+		ask, detect := p.ContinuousUsageSetting()
+		one.runningUsage.Store(ask)
+		one.detection.wanted = detect && p.AsksUsage() // it implies that
 		out = append(out, one)
 	}
 	return out, nil
@@ -127,12 +134,20 @@ func newAuth(life context.Context, p config.Provider) (credential.Source, error)
 	return nil, nil
 }
 
+// bills is what the provider charges for an answer that was cut.
+func (p *provider) bills(stream bool) string {
+	if stream {
+		return p.Billing()
+	}
+	return p.BillingWhole()
+}
+
 // passesCredential tells whether the client's own key is passed on.
 func (p *provider) passesCredential() bool { return p.Credential() == config.CredentialClient }
 
 // ask is what sluice asks this provider for on its own account.
 func (p *provider) ask() translate.Ask {
-	return translate.Ask{IncludeUsage: p.AsksUsage(), ContinuousUsage: p.ContinuousUsage, Quirks: p.quirks}
+	return translate.Ask{IncludeUsage: p.AsksUsage(), ContinuousUsage: p.runningUsage.Load(), Quirks: p.quirks}
 }
 
 // replaces tells whether the configuration of p sets the header name itself.

@@ -29,6 +29,7 @@ func (x *exchange) receive() {
 	x.headersAt = time.Since(x.start)
 	x.statusUp = x.answer.Status
 	x.enter(accounting.PhaseAwaitToken)
+	x.detectRunningUsage()
 
 	body, code := x.decodedBody()
 	switch kind := x.answerKind(); {
@@ -200,7 +201,8 @@ func (x *exchange) forwardWhole(body bodyReader) {
 	if !x.valve.settle(end) {
 		return
 	}
-	_ = x.respond(x.answer.Status, appendKept(nil, &x.answer), all)
+	x.account(last{status: x.answer.Status, bytes: len(all), whole: true})
+	_ = x.respond(x.answer.Status, x.appendKept(nil), all)
 }
 
 // endsWithConnection tells whether nothing but the end of the connection says where
@@ -222,22 +224,24 @@ func (x *exchange) forwardError(body bodyReader) {
 		return
 	}
 	x.meter.ObserveBody(all)
+	x.unaskRunningUsage(all)
 	if !x.valve.settle(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()}) {
 		return
 	}
 	shaped := translate.ReshapeError(x.answer.Status, x.answer.ContentType, all)
-	fields := appendKept(nil, &x.answer)
+	fields := x.appendKept(nil)
 	if !bytes.Equal(shaped, all) || x.answer.ContentType == "" {
-		fields = appendKept(nil, &x.answer, "content-type")
+		fields = x.appendKept(nil, "content-type")
 		fields = appendField(fields, "Content-Type", "application/json")
 	}
+	x.account(last{status: x.answer.Status, bytes: len(shaped), whole: true})
 	_ = x.respond(x.answer.Status, fields, shaped)
 }
 
 // forwardOpaque forwards bytes that sluice does not look into. Only the framing
 // can say whether such an answer is whole.
 func (x *exchange) forwardOpaque(body bodyReader) {
-	if x.client.stream(x.answer.Status, x.id, appendKept(nil, &x.answer)) != nil {
+	if x.client.stream(x.answer.Status, x.id, x.appendKept(nil)) != nil {
 		x.clientFailed()
 		return
 	}
@@ -256,6 +260,7 @@ func (x *exchange) forwardOpaque(body bodyReader) {
 		case err == nil || x.wokenForNothing(err):
 		case errors.Is(err, io.EOF):
 			if x.complete() {
+				x.account(last{whole: true})
 				_ = x.client.body(nil, true)
 			}
 			return

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"encoding/json"
 	"sort"
 	"strings"
@@ -64,11 +65,13 @@ func (s *Server) wrongMethod(c call, allow string) {
 	s.refuse(c.rc, c.id, translate.NewError(translate.CodeMethodNotAllowed))
 }
 
+// listRequests lists what is in flight, here and at the other replicas.
 func (s *Server) listRequests(c call) {
-	views := []runningView{}
-	for _, x := range s.running.all() {
-		if _, over := x.valve.ended(); !over && c.caller.mayManage(x.owner) {
-			views = append(views, x.view())
+	views := s.runningOf(c.caller)
+	for _, answer := range s.ask(c, askRunning, "", nil) {
+		var theirs []runningView
+		if json.Unmarshal(answer, &theirs) == nil {
+			views = append(views, theirs...)
 		}
 	}
 	sort.Slice(views, func(i, j int) bool { return views[i].AgeMS > views[j].AgeMS })
@@ -79,14 +82,19 @@ func (s *Server) listRequests(c call) {
 // that runs. An exchange that has ended but has no record yet is waited for.
 func (s *Server) showRequest(c call, id string) {
 	x := s.running.get(id)
-	if x != nil && c.caller.mayManage(x.owner) {
+	if x != nil && c.caller.MayManage(x.owner.Alias) {
 		if _, over := x.valve.ended(); !over {
 			s.writeValue(c, x.view())
 			return
 		}
 		s.awaitRecord(x)
 	}
-	if r, ok := s.ledger.Get(id); ok && c.caller.mayManage(r.Key) {
+	var theirs runningView
+	if x == nil && s.askHolder(c, askShow, id, &theirs) {
+		s.writeValue(c, theirs)
+		return
+	}
+	if r, ok := s.remembered(id); ok && c.caller.MayManage(r.Key) {
 		s.writeValue(c, r)
 		return
 	}
@@ -105,21 +113,31 @@ func (s *Server) awaitRecord(x *exchange) {
 	}
 }
 
+// remembered is the record of an exchange that has finished, here or elsewhere.
+func (s *Server) remembered(id string) (*accounting.Record, bool) {
+	ctx, cancel := context.WithTimeout(s.life, recordWait)
+	defer cancel()
+	return s.ledger.Get(ctx, id)
+}
+
 // cancelRequest shuts the valve of a running exchange. Called again, or for one
 // that has finished, it answers with the outcome that counts.
 func (s *Server) cancelRequest(c call, id string) {
 	if x := s.running.get(id); x != nil {
-		if !c.caller.mayManage(x.owner) {
+		if !c.caller.MayManage(x.owner.Alias) {
 			s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
 			return
 		}
-		x.shut(ending{outcome: accounting.OutcomeCancelled, code: translate.CodeCancelled})
-		e, _ := x.valve.ended()
-		s.writeStatus(c, id, e.outcome)
+		s.writeStatus(c, id, x.cancel())
 		return
 	}
-	r, ok := s.ledger.Get(id)
-	if !ok || !c.caller.mayManage(r.Key) {
+	var theirs cancelAnswer
+	if s.askHolder(c, askCancel, id, &theirs) {
+		s.writeStatus(c, id, theirs.Status)
+		return
+	}
+	r, ok := s.remembered(id)
+	if !ok || !c.caller.MayManage(r.Key) {
 		s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
 		return
 	}
@@ -139,21 +157,17 @@ func (s *Server) writeValue(c call, v any) {
 	writeJSON(c.rc, c.id, body)
 }
 
-// bytesPerToken is the rule of thumb behind the token count of a running exchange;
-// the record has a better one.
-const bytesPerToken = 4
-
 func (x *exchange) view() runningView {
 	v := runningView{
-		ID: x.id, Key: x.owner, Model: x.asked, Target: x.target.name(), Provider: x.target.provider.Name,
+		ID: x.id, Key: x.owner.Alias, Model: x.asked, Target: x.target.name(), Provider: x.target.provider.Name,
 		Endpoint: string(x.endpoint), Stream: x.streams(), Phase: x.phaseNow(), Status: "running",
 		AgeMS: time.Since(x.start).Milliseconds(), Chunks: x.live.chunks.Load(),
 	}
-	if in, out := x.live.input.Load(), x.live.output.Load(); in > 0 || out > 0 {
-		v.Tokens = tokensView{Input: &in, Output: &out, Source: accounting.SourceRunning}
+	if in, out := x.live.input.get(), x.live.output.get(); in != nil || out != nil {
+		v.Tokens = tokensView{Input: in, Output: out, Source: accounting.SourceRunning}
 		return v
 	}
-	out := (x.live.text.Load() + bytesPerToken - 1) / bytesPerToken
+	out := x.liveOutput()
 	v.Tokens = tokensView{Output: &out, Source: accounting.SourceEstimated}
 	return v
 }

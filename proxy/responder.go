@@ -13,6 +13,8 @@ import (
 type responder struct {
 	conn   *downstream.Conn
 	http11 bool
+	rates  []byte // header lines that tell the client its limits
+	tap    *tap   // of what reaches the client; nil where nothing is to be kept
 
 	headSent bool
 	chunked  bool
@@ -46,7 +48,7 @@ func statusText(status int) string {
 func (r *responder) stream(status int, id string, fields []byte) error {
 	r.status = status
 	head := appendHead(make([]byte, 0, 512), status, id)
-	head = append(head, fields...)
+	head = append(append(head, r.rates...), fields...)
 	r.chunked = r.http11
 	if r.chunked {
 		head = appendField(head, "Transfer-Encoding", "chunked")
@@ -63,13 +65,14 @@ func (r *responder) stream(status int, id string, fields []byte) error {
 func (r *responder) answer(status int, id string, fields, body []byte) error {
 	r.status = status
 	head := appendHead(make([]byte, 0, 512+len(body)), status, id)
-	head = append(head, fields...)
+	head = append(append(head, r.rates...), fields...)
 	head = appendField(head, "Content-Length", strconv.Itoa(len(body)))
 	if !r.keepAlive() {
 		head = appendField(head, "Connection", "close")
 	}
 	head = append(head, "\r\n"...)
 	r.headSent = true
+	r.tap.add(body)
 	err := r.write(append(head, body...), len(head), len(body))
 	r.whole = err == nil
 	return err
@@ -91,6 +94,7 @@ const (
 // body sends p as one chunk. p is copied; frame in place with bodyInPlace where
 // the buffer has room around it.
 func (r *responder) body(p []byte, last bool) error {
+	r.tap.add(p)
 	out := make([]byte, 0, len(p)+maxChunkHead+chunkTail+len(lastChunk))
 	if r.chunked && len(p) > 0 {
 		out = appendChunkHead(out, len(p))
@@ -120,6 +124,7 @@ func (r *responder) bodyInPlace(buf []byte, start, end int) error {
 	if start == end {
 		return nil
 	}
+	r.tap.add(buf[start:end])
 	if !r.chunked {
 		return r.write(buf[start:end], 0, end-start)
 	}

@@ -45,7 +45,7 @@ func newRig(tb testing.TB, changes ...func(*config.Config)) *rig {
 	cfg.Listen = "127.0.0.1:0"
 	cfg.Providers = []config.Provider{{
 		Name: "fake", Dialect: config.DialectOpenAI, BaseURL: up.URL(), MayBill: config.MayBillUnknown,
-		IdleConn: config.Duration(4 * time.Second),
+		IdleConn: config.Duration(4 * time.Second), ContinuousUsage: no, // so that nothing asks it what it is
 	}}
 	for _, change := range changes {
 		change(cfg)
@@ -69,13 +69,16 @@ func newRig(tb testing.TB, changes ...func(*config.Config)) *rig {
 	return r
 }
 
-// record waits for the record of an exchange.
+// record waits for the record of an exchange as it is in the end.
 func (r *rig) record(id string) *accounting.Record {
 	r.Helper()
 	var rec *accounting.Record
 	require.Eventually(r, func() bool {
+		if r.srv.running.get(id) != nil {
+			return false // it may be amended
+		}
 		var ok bool
-		rec, ok = r.ledger.Get(id)
+		rec, ok = r.ledger.Get(context.Background(), id)
 		return ok
 	}, patience, time.Millisecond, "no record of %s", id)
 	return rec
@@ -94,14 +97,13 @@ func (r *rig) onlyRecord() *accounting.Record {
 	return recent[0]
 }
 
-// inPhase waits until the one running exchange is in a phase. One may be listed for a
-// moment after its record was written.
+// inPhase waits until the one running exchange is in a phase.
 func (r *rig) inPhase(p accounting.Phase) *exchange {
 	r.Helper()
 	var found *exchange
 	require.Eventually(r, func() bool {
 		for _, x := range r.srv.running.all() {
-			if _, recorded := r.ledger.Get(x.id); !recorded && x.phaseNow() == p {
+			if x.phaseNow() == p {
 				found = x
 				return true
 			}

@@ -30,6 +30,8 @@ type routes struct {
 }
 
 type model struct {
+	limits  config.Quota
+	capture bool
 	targets []target
 	weights []int
 	total   int
@@ -45,7 +47,7 @@ func newRoutes(cfg *config.Config, providers []*provider) *routes {
 		r.byName[p.Name] = p
 	}
 	for _, m := range cfg.Models {
-		var entry model
+		entry := model{limits: m.Limits, capture: m.Capture}
 		for _, t := range m.Targets {
 			name := t.Model
 			if name == "" {

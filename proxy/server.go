@@ -18,11 +18,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/ledger"
+	"github.com/sluicehq/sluice/accounting/pricer"
 	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/limits"
 	"github.com/sluicehq/sluice/modeldata"
+	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/proxy/watch"
 	"github.com/sluicehq/sluice/translate"
@@ -33,13 +38,22 @@ type Server struct {
 	cfg         *config.Config
 	log         *slog.Logger
 	publicNames bool
-	keys        *keyring
+	keys        *access.Keyring
 	routes      *routes
 	running     *registry
 	ledger      accounting.Ledger
 	metrics     *accounting.Metrics
 	estimator   accounting.Estimator
 	known       *modeldata.Table
+	pricer      *pricer.Pricer
+	limiter     *limits.Limiter
+	ownLimiter  bool
+	checkpoints *checkpoints
+	lookups     *lookups
+	background  background
+	peers       Peers // nil without other replicas
+	capture     func(ledger.Capture)
+	books       *ledger.Books
 	carried     *translate.Memory
 	finisher    *accounting.Finisher
 	down        *downstream.Server
@@ -61,6 +75,17 @@ type Options struct {
 	Ledger accounting.Ledger
 	// Version goes into sluice_build_info.
 	Version string
+	// Keys decide who may come in. Limiter and Pricer may be nil: then there are no
+	// limits but those of a process, and no prices but the built-in ones.
+	Keys    *access.Keyring
+	Limiter *limits.Limiter
+	Pricer  *pricer.Pricer
+	// Books answer for the management API; nil where the ledger is in memory.
+	Books *ledger.Books
+	// Capture keeps prompts and answers; nil where there is no place for them.
+	Capture func(ledger.Capture)
+	// Registry takes the metrics; nil stands for a new one.
+	Registry *prometheus.Registry
 	// Simulator is the base URL of the built-in simulator, for the providers
 	// whose dialect is sim.
 	Simulator string
@@ -71,16 +96,28 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: o.Logger, publicNames: cfg.ResponseModel == config.ResponseModelPublic,
 		running: newRegistry(), ledger: o.Ledger, started: time.Now(),
-		listingTime: listingTime,
+		listingTime: listingTime, capture: o.Capture, books: o.Books,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	var err error
-	if s.keys, err = newKeyring(cfg.Keys); err != nil {
-		return nil, fmt.Errorf("reading the keys: %w", err)
-	}
 	if s.known, err = loadModelData(cfg.ModelData); err != nil {
 		return nil, fmt.Errorf("reading the model data: %w", err)
 	}
+	if s.keys = o.Keys; s.keys == nil {
+		if s.keys, err = access.New(s.life, access.Options{Configured: cfg.Keys, Logger: s.log}); err != nil {
+			return nil, fmt.Errorf("reading the keys: %w", err)
+		}
+	}
+	if s.pricer = o.Pricer; s.pricer == nil {
+		if s.pricer, err = pricer.New(cfg, s.known); err != nil {
+			return nil, fmt.Errorf("reading the prices: %w", err)
+		}
+	}
+	if s.limiter = o.Limiter; s.limiter == nil {
+		s.limiter = limits.New(limits.Options{Logger: s.log})
+		s.ownLimiter = true
+	}
+	s.checkpoints = newCheckpoints(s.running, s.ledger)
 	s.carried = translate.NewMemory(int(cfg.ThoughtMemory))
 	if s.watcher, err = watch.New(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return nil, err
@@ -90,9 +127,11 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 		s.closeWatcher()
 		return nil, err
 	}
+	go s.checkpoints.run(s.life)
 	s.finisher = accounting.NewFinisher(0, 0, func(stack []byte) {
 		s.log.Error("panic while recording an exchange", "stack", string(stack))
 	})
+	s.estimator.Waiting = s.finisher.Waiting
 	return s, nil
 }
 
@@ -112,11 +151,12 @@ func (s *Server) open(o Options) error {
 	}
 	s.routes = newRoutes(s.cfg, providers)
 	s.metrics = accounting.NewMetrics(accounting.MetricsOptions{
-		Version: o.Version, InFlight: s.running.phases,
+		Registry: o.Registry, Version: o.Version, InFlight: s.running.phases,
 		Models:    func(name string) bool { _, ok := s.routes.models[name]; return ok },
 		Providers: func(name string) bool { return s.routes.byName[name] != nil },
-		Keys:      s.keys.knows,
+		Keys:      s.keys.Knows,
 	})
+	s.lookups = newLookups(s, s.metrics.Registry())
 	s.down, err = s.newDownstream()
 	return err
 }
@@ -217,5 +257,10 @@ func (s *Server) Shutdown(ctx context.Context) {
 		p.pool.CloseIdle()
 	}
 	s.end()
+	<-s.checkpoints.ended
+	s.background.close()
+	if s.ownLimiter {
+		s.limiter.Close()
+	}
 	s.closeWatcher() // after everything that it watches
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -183,7 +184,7 @@ func (s *storm) recordsOfAll() []*accounting.Record {
 	s.allEnded()
 	s.until("a request went upstream and has no record", func() bool {
 		for _, e := range s.up.Exchanges() {
-			if _, ok := s.ledger.Get(e.Request.Get("X-Nonce")); !ok {
+			if _, ok := s.ledger.Get(context.Background(), e.Request.Get("X-Nonce")); !ok {
 				return false
 			}
 		}

@@ -51,8 +51,7 @@ func (x *exchange) forwardStream(body bodyReader) {
 	x.relay.scan.MaxEvent = maxHeld
 	x.relay.public = x.publicName()
 	if x.request != nil {
-		ask := x.target.provider.ask()
-		x.relay.hideUsage, x.relay.hideRunning = x.request.HideUsage(ask), x.request.HideRunningUsage(ask)
+		x.relay.hideUsage, x.relay.hideRunning = x.request.HideUsage(x.ask), x.request.HideRunningUsage(x.ask)
 	}
 	x.relay.editing = x.relay.public != "" || x.relay.hideUsage || x.relay.hideRunning
 	if x.shape == accounting.ShapeChat {
@@ -82,7 +81,7 @@ func (x *exchange) repairOptions() openai.Options {
 	head := x.ownHead()
 	return openai.Options{
 		Model: x.publicName(), Asked: x.asked, N: x.request.N, HideUsage: x.request.Stream && !x.request.IncludeUsage,
-		HideBeside: x.request.HideRunningUsage(x.target.provider.ask()), RunningUsage: x.request.ContinuousUsage,
+		HideBeside: x.request.HideRunningUsage(x.ask), RunningUsage: x.request.ContinuousUsage,
 		ThinkTags: x.target.provider.HasQuirk(config.QuirkThinkTags), Extensions: x.srv.cfg.Extensions,
 		ChatID: head.ID, Created: head.Created,
 	}
@@ -102,7 +101,7 @@ func (x *exchange) relayPiece(b []byte, err error) (more bool) {
 }
 
 func (x *exchange) streamFields() []byte {
-	fields := appendKept(make([]byte, 0, 256), &x.answer)
+	fields := x.appendKept(make([]byte, 0, 256))
 	fields = appendField(fields, "Cache-Control", "no-cache")
 	return appendField(fields, "X-Accel-Buffering", "no")
 }
@@ -319,7 +318,10 @@ func (x *exchange) publishLive() {
 	x.live.chunks.Store(s.Events)
 	x.live.text.Store(s.TextBytes + s.ReasoningBytes + s.ToolBytes)
 	if u, source := x.meter.Usage(); source != accounting.SourceNone {
-		x.live.input.Store(u.Input.N)
-		x.live.output.Store(u.Output.N)
+		x.live.input.set(u.Input)
+		x.live.output.set(u.Output)
+	}
+	if x.quota.watches {
+		x.checkQuota()
 	}
 }

@@ -27,9 +27,10 @@ func (x *exchange) endsStream(kind accounting.ChunkKind, raw []byte) bool {
 	switch kind {
 	case accounting.KindDone:
 		x.enter(accounting.PhaseTail)
+		x.publishLive() // with this event, which the record counts
 		if x.meter.SawDone() {
 			begin := lineFeed(raw)
-			x.finishStream(slices.Concat(begin, x.unsaid(), raw[len(begin):]))
+			x.finishStream(slices.Concat(begin, x.unsaid(), raw[len(begin):]), 0)
 		} else {
 			x.finishResponse(raw)
 		}
@@ -46,13 +47,15 @@ func (x *exchange) endsStream(kind accounting.ChunkKind, raw []byte) bool {
 	}
 }
 
-// finishStream ends a stream that ended well; tail are its last bytes.
-func (x *exchange) finishStream(tail []byte) {
+// finishStream ends a stream that ended well; tail are its last bytes, with so many events
+// that have not been counted.
+func (x *exchange) finishStream(tail []byte, events int64) {
 	x.relay.ended = true
 	if !x.complete() {
 		return
 	}
-	x.live.chunks.Add(1)
+	x.live.chunks.Add(events)
+	x.account(last{bytes: len(tail), whole: true})
 	x.timer.writingSince.Store(x.clock())
 	_ = x.client.body(tail, true)
 }
@@ -84,7 +87,7 @@ func (x *exchange) relayEnd(err error) {
 	}
 	if x.finished() {
 		x.enter(accounting.PhaseTail)
-		x.finishStream(append(x.unsaid(), x.missingSentinel()...))
+		x.finishStream(append(x.unsaid(), x.missingSentinel()...), 1)
 		return
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -128,13 +131,17 @@ func (x *exchange) finished() bool {
 		x.meter.Finished() >= x.request.N
 }
 
-// finishResponse ends a stream of the Responses API that ended well; last is its last
+// finishResponse ends a stream of the Responses API that ended well; event is its last
 // event, nil if that has been forwarded. It is no sentinel, and some providers send one
 // behind it all the same, which passes like everything else of theirs.
-func (x *exchange) finishResponse(last []byte) {
+func (x *exchange) finishResponse(event []byte) {
 	x.enter(accounting.PhaseTail)
 	x.relay.ended = true
-	x.relay.tail = x.complete() && x.forwardCopy(last) == nil
+	if !x.complete() {
+		return
+	}
+	x.account(last{bytes: len(event), whole: true})
+	x.relay.tail = x.forwardCopy(event) == nil
 }
 
 // finishTail writes what follows the last event of such a stream.

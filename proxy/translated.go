@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/sse"
 	"github.com/sluicehq/sluice/translate"
@@ -102,6 +103,7 @@ func (x *exchange) translateWhole(body bodyReader) {
 		return
 	}
 	fields := appendField(x.foreignFields(), "Content-Type", "application/json")
+	x.account(last{status: fasthttp.StatusOK, bytes: len(answer), whole: true})
 	_ = x.respond(fasthttp.StatusOK, fields, answer)
 }
 
@@ -129,7 +131,9 @@ func (x *exchange) refuseWith(e *translate.Error) {
 	if x.answer.Get("Retry-After") != "" { // which the client gets as it came
 		e.RetryAfter = 0
 	}
-	_ = x.respond(e.Status, append(x.foreignFields(), errorFields(e)...), e.AppendJSON(nil))
+	body := e.AppendJSON(nil)
+	x.account(last{status: e.Status, bytes: len(body), whole: true})
+	_ = x.respond(e.Status, append(x.foreignFields(), errorFields(e)...), body)
 }
 
 // forwardForeignError gives a provider's error status the client's form.
@@ -148,7 +152,7 @@ func (x *exchange) forwardForeignError(body bodyReader) {
 // foreignFields are the fields of the provider's head that the client gets to see, and
 // what it has to be told of its request.
 func (x *exchange) foreignFields() []byte {
-	return x.appendWarnings(appendKept(make([]byte, 0, 256), &x.answer, "content-type"))
+	return x.appendWarnings(x.appendKept(make([]byte, 0, 256), "content-type"))
 }
 
 // appendWarnings tells the client what became of members that its model's provider does
@@ -305,8 +309,7 @@ func (x *exchange) dealWith(work *batch, progress translate.Progress) {
 	case translate.Complete:
 		x.enter(accounting.PhaseTail)
 		tail := t.writer.AppendTail(nil)
-		x.live.chunks.Add(int64(bytes.Count(tail, eventEnd)) - 1) // the last counts as the stream finishes
-		x.finishStream(tail)
+		x.finishStream(tail, int64(bytes.Count(tail, eventEnd)))
 	case translate.Failed:
 		x.failTranslated(t.writer.Failure())
 	case translate.Malformed:
@@ -367,9 +370,9 @@ func (s *Server) translateRequest(c call, x *exchange, body []byte) *translate.E
 // memoryOwner tells whose thoughts are remembered for a request: those of the owner of
 // its key. Where no keys are issued, clients are told apart by what they send as theirs.
 func (s *Server) memoryOwner(c call) string {
-	if !s.keys.open() {
-		return c.caller.alias
+	if !s.keys.Open() {
+		return c.caller.Alias
 	}
-	sum := sha256.Sum256(clientKey(&c.rc.Request.Header))
+	sum := sha256.Sum256(access.KeyOf(&c.rc.Request.Header))
 	return string(sum[:])
 }

@@ -175,19 +175,19 @@ func TestUsageIsAskedForAndHiddenAsConfigured(t *testing.T) {
 			false, false, true,
 		},
 		{
-			"running usage", `,"stream_options":{"include_usage":true}`, func(c *config.Config) { c.Providers[0].ContinuousUsage = true },
+			"running usage", `,"stream_options":{"include_usage":true}`, func(c *config.Config) { c.Providers[0].ContinuousUsage = yes },
 			running,
 			fakeprovider.ChatOptions{IncludeUsage: true},
 			true, true, false,
 		},
 		{
-			"running usage and hides all", ``, func(c *config.Config) { c.Providers[0].ContinuousUsage = true },
+			"running usage and hides all", ``, func(c *config.Config) { c.Providers[0].ContinuousUsage = yes },
 			running,
 			fakeprovider.ChatOptions{},
 			true, true, false,
 		},
 		{
-			"running usage the client wants", `,"stream_options":{"include_usage":true,"continuous_usage_stats":true}`, func(c *config.Config) { c.Providers[0].ContinuousUsage = true },
+			"running usage the client wants", `,"stream_options":{"include_usage":true,"continuous_usage_stats":true}`, func(c *config.Config) { c.Providers[0].ContinuousUsage = yes },
 			running, running, true, true, true,
 		},
 	} {
@@ -216,3 +216,6 @@ func TestUsageIsAskedForAndHiddenAsConfigured(t *testing.T) {
 		})
 	}
 }
+
+// yes and no are settings that are turned on and off.
+var yes, no = func() (*bool, *bool) { on, off := true, false; return &on, &off }()

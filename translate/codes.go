@@ -31,6 +31,25 @@ const (
 	CodeTooManyStreams      = "too_many_streams"     // 429
 	CodeCancelled           = "cancelled"            // 499
 
+	CodeRateLimit         = "rate_limit_exceeded" // 429
+	CodeBudgetSpent       = "insufficient_quota"  // 429, OpenAI's word for it
+	CodePriceUnknown      = "price_unknown"       // 403
+	CodeMaxTokens         = "max_tokens_exceeded" // 400
+	CodeLimitsUnavailable = "limits_unavailable"  // 503
+	CodeLedgerUnavailable = "ledger_unavailable"  // 503
+	// Limits that are crossed while an answer comes.
+	CodeBudgetExceeded = "budget_exceeded" // 429, sent
+	CodeOutputLimit    = "output_limit"    // 429, sent
+	CodeDurationLimit  = "duration_limit"  // 429, sent
+
+	// Codes of the management API.
+	CodeInvalidValue  = "invalid_value"  // 400
+	CodeAdminRequired = "admin_required" // 403
+	CodeKeyNotFound   = "key_not_found"  // 404
+	CodeKeyExists     = "key_exists"     // 409
+	CodeKeyConfigured = "key_configured" // 409
+	CodeNoLedger      = "no_ledger"      // 501
+
 	CodeUpstreamConnectFailed  = "upstream_connect_failed"   // 502
 	CodeUpstreamDNS            = "upstream_dns"              // 502
 	CodeUpstreamCredentials    = "upstream_credentials"      // 502
@@ -77,6 +96,23 @@ var codes = map[string]struct {
 	CodeTooManyStreams:      {429, "Too many requests are open at once.", false},
 	CodeCancelled:           {499, "The request was cancelled.", false},
 
+	CodeRateLimit:         {429, "A rate limit has been reached.", false},
+	CodeBudgetSpent:       {429, "The budget has been spent.", false},
+	CodePriceUnknown:      {403, "The price of this model is not known, so a budget in money cannot be kept.", false},
+	CodeMaxTokens:         {400, "The request asks for more output than it may have.", false},
+	CodeLimitsUnavailable: {503, "The limits of this request cannot be checked at the moment.", false},
+	CodeLedgerUnavailable: {503, "The books cannot be written at the moment.", false},
+	CodeBudgetExceeded:    {429, "The answer was ended because the budget has been spent.", true},
+	CodeOutputLimit:       {429, "The answer was ended because it reached the limit of output tokens.", true},
+	CodeDurationLimit:     {429, "The answer was ended because it reached the limit of time.", true},
+
+	CodeInvalidValue:  {400, "A value cannot be used.", false},
+	CodeAdminRequired: {403, "This needs the key of an administrator.", false},
+	CodeKeyNotFound:   {404, "There is no key with this alias.", false},
+	CodeKeyExists:     {409, "There is a key with this alias already.", false},
+	CodeKeyConfigured: {409, "This key is in the configuration and can only be changed there.", false},
+	CodeNoLedger:      {501, "This needs a ledger in a database: set ledger in the configuration.", false},
+
 	CodeUpstreamConnectFailed:  {502, "The provider could not be reached.", false},
 	CodeUpstreamDNS:            {502, "The provider's host name could not be resolved.", false},
 	CodeUpstreamCredentials:    {502, "The credentials for the provider could not be obtained.", false},
@@ -106,8 +142,10 @@ func NewError(code string) *Error {
 	switch code {
 	case CodeMissingModel:
 		e.Param = "model"
-	case CodeShuttingDown, CodeTooManyStreams:
+	case CodeShuttingDown, CodeTooManyStreams, CodeLimitsUnavailable, CodeLedgerUnavailable:
 		e.RetryAfter = time.Second
+	case CodeBudgetSpent:
+		e.Type = "insufficient_quota"
 	}
 	return e
 }
@@ -168,6 +206,14 @@ func ModelNotFound(model string) *Error {
 		e.Message = "The model '" + model + "' does not exist or you do not have access to it."
 	}
 	e.Param = "model"
+	return e
+}
+
+// OutputLimitExceeded names the most tokens that a request may ask for.
+func OutputLimitExceeded(limit int64) *Error {
+	e := NewError(CodeMaxTokens)
+	e.Message = "At most " + strconv.FormatInt(limit, 10) + " output tokens may be asked for."
+	e.Param = "max_tokens"
 	return e
 }
 

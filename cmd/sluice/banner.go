@@ -25,6 +25,11 @@ func banner(w io.Writer, cfg *config.Config, apiAddr, adminAddr string) {
 		fmt.Fprintf(&b, "  provider   %s: %s, %s\n", provider.Name, providerURL(provider), providerKey(cfg, provider))
 	}
 	fmt.Fprintf(&b, "  models     %s\n", modelsLine(cfg))
+	ledger, keep := ledgerPlace(cfg)
+	fmt.Fprintf(&b, "  ledger     %s: %s\n", ledger, keep)
+	if cfg.Redis != "" {
+		fmt.Fprintf(&b, "  redis      %s\n", cfg.Redis.Redacted())
+	}
 	fmt.Fprintf(&b, "  config     %s, digest %s\n", originLine(cfg.Origin), cfg.Digest())
 	if len(cfg.Keys) == 0 {
 		b.WriteString("  open       no keys configured: anyone who can reach the API may use it\n")

@@ -21,7 +21,7 @@ func bannerOf(t *testing.T, src, api, admin string) string {
 }
 
 func TestBannerOnTheSimulator(t *testing.T) {
-	c, err := config.FromEnvironment(command{}.getenv)
+	c, err := config.FromEnvironment(command{env: map[string]string{"STATE_DIRECTORY": "/state"}}.getenv)
 	require.NoError(t, err)
 	var out bytes.Buffer
 	banner(&out, c, "[::]:8080", "127.0.0.1:9090")
@@ -31,6 +31,7 @@ func TestBannerOnTheSimulator(t *testing.T) {
   admin      http://127.0.0.1:9090
   provider   sim: built-in simulator, no key needed
   models     any name, to sim; provider/model picks another provider
+  ledger     sqlite:///state/ledger.db: records are kept for 90d
   config     none, so the built-in simulator answers; set a vendor's key such as OPENAI_API_KEY, or write config.yaml, digest `+c.Digest()+`
   open       no keys configured: anyone who can reach the API may use it
 
@@ -64,6 +65,16 @@ providers:
 	require.Contains(t, got, `-H "Authorization: Bearer $OPENAI_API_KEY"`)
 	require.Contains(t, got, `"model":"gpt-4o-mini"`)
 	require.Contains(t, got, "config     from file, digest ")
+}
+
+func TestBannerShowsNoPasswordOfADatabase(t *testing.T) {
+	got := bannerOf(t, `
+providers: [{name: sim, dialect: sim}]
+ledger: postgres://user:CANARY@db.example/sluice
+redis: redis://:CANARY@cache.example
+`, ":1", "")
+	require.Contains(t, got, "ledger     postgres://db.example/sluice: records are kept for 90d\n")
+	require.Contains(t, got, "redis      redis://cache.example\n")
 }
 
 func TestBannerExamplesFitTheDialect(t *testing.T) {

@@ -19,8 +19,8 @@ func (p *program) checkCommand() *cobra.Command {
 		Short:   "Check the configuration and show what it means",
 		Long: `Check the configuration that sluice would use, or FILE; - reads standard input.
 Every problem is written with its line, and the exit code is 1. Without problems
-the digest, the listeners, the final URL of every provider and the models are
-written. Nothing is contacted.`,
+the digest, the listeners, the final URL of every provider, the models and where
+records are kept are written. Nothing is contacted.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return p.check(strings.Join(args, ""), show)
@@ -82,7 +82,28 @@ func summary(w io.Writer, cfg *config.Config) {
 	if len(cfg.Keys) == 0 {
 		row("keys", "none", "anyone who can reach the listener may use it")
 	}
+	url, keep := ledgerPlace(cfg)
+	row("ledger", url, keep)
+	if cfg.Redis != "" {
+		row("redis", cfg.Redis.Redacted(), "limits and requests are shared with other replicas")
+	}
 	_ = t.Flush()
+}
+
+// ledgerPlace says where records are kept, without a password, and for how long.
+func ledgerPlace(cfg *config.Config) (url, keep string) {
+	url, err := cfg.LedgerURL()
+	switch {
+	case err != nil:
+		return "none", err.Error()
+	case url == config.LedgerMemory:
+		return "memory", fmt.Sprintf("the last %d records", cfg.Records)
+	case cfg.Keep == 0:
+		keep = "records are kept for ever"
+	default:
+		keep = "records are kept for " + cfg.Keep.String()
+	}
+	return config.RedactURL(url), keep
 }
 
 // providerURL says where a provider is.

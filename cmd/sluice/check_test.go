@@ -7,7 +7,7 @@ import (
 )
 
 func TestCheckShowsWhatTheConfigurationMeans(t *testing.T) {
-	got := command{args: []string{"check", "-"}, env: map[string]string{"KEY": "sk-test-0123456789"}, stdin: `
+	got := command{args: []string{"check", "-"}, env: map[string]string{"KEY": "sk-test-0123456789", "STATE_DIRECTORY": "/state"}, stdin: `
 admin: {listen: off}
 providers:
   - {name: openai, dialect: openai, base_url: https://api.openai.com, api_key: "${KEY}"}
@@ -25,14 +25,32 @@ keys:
 digest    [0-9a-f]{16}
 listen    :8080
 admin     off
-provider  openai  https://api\.openai\.com/v1  key \*\*\*6789
-provider  local   http://localhost:8000/api  no key: those of clients are sluice's own and stay here
-provider  sim     built-in simulator         no key needed
-model     fast    openai/gpt-4o-mini         weight 3
-model     fast    local/fast                 weight 1
-key       alice   admin
-key       bob     *
+provider  openai +https://api\.openai\.com/v1  key \*\*\*6789
+provider  local  +http://localhost:8000/api  no key: those of clients are sluice's own and stay here
+provider  sim    +built-in simulator         no key needed
+model     fast   +openai/gpt-4o-mini         weight 3
+model     fast   +local/fast                 weight 1
+key       alice  +admin
+key       bob    *
+ledger    sqlite:///state/ledger\.db  records are kept for 90d
 $`, got.stdout)
+}
+
+func TestCheckSaysWhereRecordsAreKept(t *testing.T) {
+	f := func(src string, want ...string) {
+		t.Helper()
+		got := command{args: []string{"check", "-"}, stdin: "providers: [{name: sim, dialect: sim}]\n" + src}.run(t.Context())
+		require.Equal(t, exitOK, got.code, got.stderr)
+		require.NotContains(t, got.stdout, "CANARY")
+		for _, row := range want {
+			require.Regexp(t, `(?m)^`+row+`$`, got.stdout)
+		}
+	}
+	f("ledger: postgres://user:CANARY@db.example/sluice?sslmode=require\nkeep: 0\nredis: redis://:CANARY@cache.example:6379/1",
+		`ledger +postgres://db\.example/sluice +records are kept for ever`,
+		`redis +redis://cache\.example:6379/1 +limits and requests are shared with other replicas`)
+	f("ledger: memory\nrecords: 50", `ledger +memory +the last 50 records`)
+	f("ledger: sqlite:///data/a.db\nkeep: 36h", `ledger +sqlite:///data/a\.db +records are kept for 1d12h`)
 }
 
 func TestCheckReportsEveryProblem(t *testing.T) {
@@ -42,7 +60,7 @@ func TestCheckReportsEveryProblem(t *testing.T) {
 		require.Empty(t, got.stdout)
 		require.Equal(t, `standard input:1:9: listen: "80" is not an address; write host:port, :port or unix:/path/to.sock
 standard input:2:14: log.level: "loud" is not one of debug, info, warn, error
-standard input:4:1: nonsense: unknown key; known at the top level: listen, tls, half_close, response_model, keep_alive, admin, providers, models, keys, timeouts, limits, log, records, extensions, thought_memory, model_data
+standard input:4:1: nonsense: unknown key; known at the top level: listen, tls, half_close, response_model, keep_alive, admin, providers, models, keys, timeouts, limits, log, ledger, on_ledger_failure, spool, spool_dir, keep, records, capture, prices, redis, extensions, thought_memory, model_data
 sluice: 3 problems in the configuration
 `, got.stderr)
 	}

@@ -2,10 +2,6 @@ package main
 
 import (
 	"bufio"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,19 +10,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/proxy/access"
 )
-
-// keyPrefix lets secret scanners and people tell what a key belongs to.
-const keyPrefix = "sk-sluice-"
 
 func (p *program) keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Make keys for clients",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Short: "Make and manage keys for clients",
+		Long: `Make and manage keys for clients. new and hash make keys for the configuration; the
+others work on keys in the ledger's database, which the configuration names. They may
+run beside sluice, which sees a change within seconds.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.keysNewCommand(), p.keysHashCommand())
+	cmd.AddCommand(
+		p.keysNewCommand(), p.keysHashCommand(), p.keysCreateCommand(), p.keysListCommand(), p.keysRotateCommand(),
+		p.keysSwitchCommand("disable", "Refuse a key from now on", true), p.keysSwitchCommand("enable", "Let a disabled key in again", false),
+	)
 	return cmd
 }
 
@@ -40,14 +40,11 @@ func (p *program) keysNewCommand() *cobra.Command {
 hold only its hash.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			secret := make([]byte, 32)
-			_, _ = rand.Read(secret) // never fails, see crypto/rand
-			key := keyPrefix + base64.RawURLEncoding.EncodeToString(secret)
-			lines := keyLines(alias, key, admin)
-			if err := validKeyLines(lines); err != nil {
+			if err := validKey(config.Key{Alias: alias, Admin: admin, Limits: config.Quota{Fail: config.FailOpen}}); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(p.stdout, "%s\n\nThe key is not kept anywhere: hand it over now. For config.yaml:\n\n%s", key, lines)
+			key, hash := access.NewKey()
+			_, err := fmt.Fprintf(p.stdout, "%s\n\nThe key is not kept anywhere: hand it over now. For config.yaml:\n\n%s", key, keyLines(alias, hash, admin))
 			return err
 		},
 	}
@@ -56,23 +53,39 @@ hold only its hash.`,
 	return cmd
 }
 
-func keyLines(alias, key string, admin bool) string {
-	lines := fmt.Sprintf("keys:\n  - alias: %q\n    sha256: %q\n", alias, hashKey(key))
+func keyLines(alias, hash string, admin bool) string {
+	lines := fmt.Sprintf("keys:\n  - alias: %q\n    sha256: %q\n", alias, hash)
 	if admin {
 		lines += "    admin: true\n"
 	}
 	return lines
 }
 
-// validKeyLines reports an alias that the configuration would refuse.
-func validKeyLines(lines string) error {
-	none := func(string) (string, bool) { return "", false }
-	_, err := config.Parse([]byte("providers: [{name: sim, dialect: sim}]\n"+lines), "", none)
+// validKey reports the first thing about a key that the configuration would refuse, by its
+// flag.
+func validKey(key config.Key) error {
+	err := config.ValidateKey(key)
 	var problems *config.Problems
 	if errors.As(err, &problems) {
-		return fmt.Errorf("--alias: %s", problems.List[0].Message)
+		first := problems.List[0]
+		return fmt.Errorf("--%s: %s", keyFlag(first.Path), first.Message)
 	}
 	return err
+}
+
+// keyFlag is the flag for a setting.
+func keyFlag(path string) string {
+	name := strings.TrimPrefix(path, "limits.")
+	if i := strings.IndexAny(name, ".["); i >= 0 {
+		name = name[:i]
+	}
+	switch name {
+	case "budgets":
+		return "budget"
+	case "models":
+		return "model"
+	}
+	return strings.ReplaceAll(name, "_", "-")
 }
 
 func (p *program) keysHashCommand() *cobra.Command {
@@ -92,14 +105,8 @@ in process lists and shell histories.`,
 			if key == "" {
 				return errors.New("no key on standard input")
 			}
-			_, err = fmt.Fprintln(p.stdout, hashKey(key))
+			_, err = fmt.Fprintln(p.stdout, access.Hash(key))
 			return err
 		},
 	}
-}
-
-// hashKey returns the SHA-256 of a key in the form of the configuration.
-func hashKey(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:])
 }

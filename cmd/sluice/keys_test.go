@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/proxy/access"
 )
 
 func TestNewKeyComesWithTheLinesThatConfigureIt(t *testing.T) {
@@ -19,7 +20,7 @@ func TestNewKeyComesWithTheLinesThatConfigureIt(t *testing.T) {
 	lines := rest[strings.Index(rest, "keys:"):]
 	c, err := config.Parse([]byte("providers: [{name: sim, dialect: sim}]\n"+lines), "", command{}.getenv)
 	require.NoError(t, err)
-	require.Equal(t, []config.Key{{Alias: "alice", SHA256: hashKey(key), Admin: true}}, c.Keys)
+	require.Equal(t, []config.Key{{Alias: "alice", SHA256: access.Hash(key), Admin: true, Limits: config.Quota{Fail: config.FailOpen}}}, c.Keys)
 
 	again := execute(t, "keys", "new")
 	require.NotContains(t, again.stdout, key)

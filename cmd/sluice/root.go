@@ -98,6 +98,6 @@ a healthcheck found sluice not ready; 2 a failure at run time.`,
 	root.PersistentFlags().StringVar(&p.configPath, "config", "", "configuration file; - reads standard input")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 	root.Flags().BoolVarP(&test, "test", "t", false, "check the configuration and exit, as sluice check does")
-	root.AddCommand(p.checkCommand(), p.healthcheckCommand(), p.keysCommand(), p.simCommand(), p.versionCommand())
+	root.AddCommand(p.checkCommand(), p.healthcheckCommand(), p.keysCommand(), p.pricesCommand(), p.repriceCommand(), p.simCommand(), p.usageCommand(), p.versionCommand())
 	return root
 }

@@ -8,9 +8,14 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/ledger"
+	"github.com/sluicehq/sluice/accounting/pricer"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/proxy"
+	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/simulator"
 )
@@ -27,11 +32,7 @@ func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, stdout 
 	if err != nil {
 		return err
 	}
-	ledger := accounting.NewMemory(cfg.Records)
-	running.closers = append(running.closers, ledger.Close)
-	server, err := proxy.New(cfg, proxy.Options{
-		Logger: logger, Ledger: ledger, Version: buildInfo().Version, Simulator: simulated,
-	})
+	server, err := running.openServer(ctx, cfg, logger, simulated)
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,64 @@ func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, stdout 
 		logger.Info("draining", "limit", cfg.Timeouts.Drain.String())
 	}
 	return err
+}
+
+// openServer opens the server and everything that it uses.
+func (s *service) openServer(ctx context.Context, cfg *config.Config, logger *slog.Logger, simulated string) (*proxy.Server, error) {
+	registry := prometheus.NewRegistry()
+	prices, err := pricer.New(cfg, nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading the prices: %w", err)
+	}
+	db, err := s.openDatabase(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.openKeys(ctx, cfg, db, logger, registry)
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys: %w", err)
+	}
+	shared, err := s.openRedis(cfg)
+	if err != nil {
+		return nil, err
+	}
+	limiter := s.openLimits(shared, db, logger, registry)
+	kept, err := s.openBooks(ctx, db, bookOptions{
+		cfg: cfg, logger: logger, registry: registry, pricer: prices,
+		crashed: func(r *accounting.Record) { proxy.ChargeCrash(limiter, cfg, keys, r) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	options := proxy.Options{
+		Logger: logger, Registry: registry, Version: buildInfo().Version, Simulator: simulated,
+		Ledger: kept.Ledger, Books: db, Keys: keys, Limiter: limiter, Pricer: prices,
+	}
+	if kept.durable != nil {
+		options.Capture = kept.durable.Capture
+	}
+	server, err := proxy.New(cfg, options)
+	if err != nil {
+		return nil, err
+	}
+	return server, s.joinReplicas(ctx, shared, server, logger, registry)
+}
+
+// openKeys makes the keyring of the configured keys and those in the books.
+func (s *service) openKeys(ctx context.Context, cfg *config.Config, db *ledger.Books, logger *slog.Logger, registry prometheus.Registerer) (*access.Keyring, error) {
+	o := access.Options{Configured: cfg.Keys, Logger: logger, Registerer: registry}
+	if db != nil {
+		o.Store = db
+	}
+	keys, err := access.New(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, func() error {
+		keys.Close()
+		return nil
+	})
+	return keys, nil
 }
 
 // service is what runs besides the API: it is closed in reverse order.

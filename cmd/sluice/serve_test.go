@@ -17,8 +17,14 @@ var (
 	bannerAdmin = regexp.MustCompile(`(?m)^  admin +http://(127\.0\.0\.1:\d+)$`)
 )
 
+// stateIn keeps the books of a test in a folder of its own.
+func stateIn(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{"STATE_DIRECTORY": t.TempDir()}
+}
+
 func TestServingAStreamFromTheSimulator(t *testing.T) {
-	server := start(t, command{args: []string{"--config", "-"}, stdin: simulatorConfig})
+	server := start(t, command{args: []string{"--config", "-"}, stdin: simulatorConfig, env: stateIn(t)})
 	var api []string
 	require.Eventually(t, func() bool {
 		api = bannerAPI.FindStringSubmatch(server.output.String())
@@ -48,7 +54,7 @@ func TestServingOnATakenAddressExitsWithTwo(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = ln.Close() }()
 	file := write(t, "config.yaml", strings.Replace(simulatorConfig, "127.0.0.1:0", ln.Addr().String(), 1))
-	got := execute(t, "--config", file)
+	got := command{args: []string{"--config", file}, env: stateIn(t)}.run(t.Context())
 	require.Equal(t, exitFailure, got.code)
 	require.Contains(t, got.stderr, "opening the API listener")
 }

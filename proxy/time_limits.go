@@ -10,10 +10,10 @@ import (
 	"github.com/sluicehq/sluice/translate"
 )
 
-// limits watches the time limits of one exchange with one timer. The pump only
+// timeLimits watches the time limits of one exchange with one timer. The pump only
 // stores clock readings; the timer compares them when it fires and sleeps until
 // the next moment at which a limit could be crossed.
-type limits struct {
+type timeLimits struct {
 	timer *time.Timer
 
 	// Clock readings in nanoseconds since the start of the exchange.
@@ -33,12 +33,12 @@ type limits struct {
 // never is a deadline that is not set.
 const never = int64(math.MaxInt64)
 
-func (l *limits) start(x *exchange) {
+func (l *timeLimits) start(x *exchange) {
 	l.timer = time.AfterFunc(time.Hour, func() { x.aside(x.tick) })
 	x.tick()
 }
 
-func (l *limits) stop() { l.timer.Stop() }
+func (l *timeLimits) stop() { l.timer.Stop() }
 
 func (x *exchange) clock() int64 { return int64(time.Since(x.start)) }
 
@@ -49,7 +49,7 @@ func (x *exchange) tick() {
 		return
 	}
 	now := x.clock()
-	next := min(x.checkTotal(now), x.checkUpstream(now), x.checkClient(now), x.checkPing(now))
+	next := min(x.checkTotal(now), x.checkDuration(now), x.checkUpstream(now), x.checkClient(now), x.checkPing(now))
 	if next == never {
 		return
 	}
@@ -58,6 +58,18 @@ func (x *exchange) tick() {
 
 func (x *exchange) checkTotal(now int64) int64 {
 	return x.due(now, 0, int64(x.srv.cfg.Timeouts.Total))
+}
+
+// checkDuration watches for the time that the limits of the request allow.
+func (x *exchange) checkDuration(now int64) int64 {
+	limit := int64(x.quota.duration)
+	switch {
+	case limit == 0:
+		return never
+	case now >= limit:
+		x.fail(accounting.OutcomeLimit, translate.CodeDurationLimit)
+	}
+	return limit
 }
 
 // checkUpstream watches for the first token, from the moment that the request begins

@@ -1,0 +1,186 @@
+package ledger
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/accounting/tokens"
+)
+
+// group is the key of a row of usage_daily.
+type group struct {
+	day                                   int64
+	key, model, provider, outcome, source string
+}
+
+// totals are the numbers of a row of usage_daily.
+type totals struct {
+	exchanges                                       int64
+	input, inputCached, inputCacheWrite, inputAudio int64
+	output, outputReasoning, outputAudio            int64
+	cost, costLow, costHigh                         int64
+	unpriced, unbounded                             int64
+}
+
+// dailyTable has the columns of groupRow.
+var dailyTable = &table{name: "usage_daily", columns: append([]column{
+	{"day", "integer"}, {"key", "text"}, {"model", "text"}, {"provider", "text"}, {"outcome", "text"}, {"usage_source", "text"},
+}, sumColumns...)}
+
+var sumColumns = []column{
+	{"exchanges", "bigint"},
+	{"input", "bigint"},
+	{"input_cached", "bigint"},
+	{"input_cache_write", "bigint"},
+	{"input_audio", "bigint"},
+	{"output", "bigint"},
+	{"output_reasoning", "bigint"},
+	{"output_audio", "bigint"},
+	{"cost_nano_usd", "bigint"},
+	{"cost_low_nano_usd", "bigint"},
+	{"cost_high_nano_usd", "bigint"},
+	{"unpriced", "bigint"},
+	{"unbounded", "bigint"},
+}
+
+// groupColumns are the columns of usage_daily that make its key.
+const groupColumns = "day, key, model, provider, outcome, usage_source"
+
+// exchangeSums are, in the order of sumColumns, the totals of rows of exchanges, so that
+// what usage_daily keeps can be had of the exchanges alike.
+const exchangeSums = `COUNT(*),
+CAST(COALESCE(SUM(input), 0) AS BIGINT), CAST(COALESCE(SUM(input_cached), 0) AS BIGINT),
+CAST(COALESCE(SUM(input_cache_write), 0) AS BIGINT), CAST(COALESCE(SUM(input_audio), 0) AS BIGINT),
+CAST(COALESCE(SUM(output), 0) AS BIGINT), CAST(COALESCE(SUM(output_reasoning), 0) AS BIGINT),
+CAST(COALESCE(SUM(output_audio), 0) AS BIGINT),
+CAST(COALESCE(SUM(cost_nano_usd), 0) AS BIGINT),
+CAST(COALESCE(SUM(COALESCE(cost_low_nano_usd, cost_nano_usd)), 0) AS BIGINT),
+CAST(COALESCE(SUM(COALESCE(cost_high_nano_usd, cost_nano_usd)), 0) AS BIGINT),
+COUNT(*) - COUNT(cost_nano_usd),
+COUNT(CASE WHEN cost_high_nano_usd IS NULL THEN cost_nano_usd END)`
+
+// dailyUpsert adds totals to those that are there.
+var dailyUpsert = func() *command {
+	set := make([]string, len(sumColumns))
+	for i, c := range sumColumns {
+		set[i] = c.name + " = usage_daily." + c.name + " + excluded." + c.name
+	}
+	return insertInto(dailyTable, "ON CONFLICT ("+groupColumns+") DO UPDATE SET "+strings.Join(set, ", "))
+}()
+
+// dailyPrune removes the groups of which nothing is left.
+var dailyPrune = deleteFrom("usage_daily", dailyTable.columns[:6], "exchanges = 0", "")
+
+// totalsOf is what an exchange adds, and to which group.
+func totalsOf(r *accounting.Record) (group, totals) {
+	g := group{
+		day: dayOf(micros(r.Start)), key: name(r.Key), model: name(r.ModelAsked), provider: name(r.Provider),
+		outcome: name(string(r.Outcome)), source: name(string(r.UsageSource)),
+	}
+	u := &r.Usage
+	s := totals{
+		exchanges: 1,
+		input:     known(u.Input), inputCached: known(u.InputCached),
+		inputCacheWrite: known(u.InputCacheWrite), inputAudio: known(u.InputAudio),
+		output: known(u.Output), outputReasoning: known(u.OutputReasoning), outputAudio: known(u.OutputAudio),
+	}
+	s.price(r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD)
+	return g, s
+}
+
+// price puts the cost of one exchange into its totals.
+func (s *totals) price(cost, low, high *int64) {
+	if cost == nil {
+		s.unpriced = 1
+		low, high = cmp.Or(low, new(int64)), cmp.Or(high, new(int64))
+		s.costLow, s.costHigh = *low, *high
+		return
+	}
+	if high == nil {
+		s.unbounded = 1
+	}
+	s.cost, s.costLow, s.costHigh = *cost, *cmp.Or(low, cost), *cmp.Or(high, cost)
+}
+
+func known(c tokens.Count) int64 {
+	if !c.Known {
+		return 0
+	}
+	return c.N
+}
+
+// add adds other times sign, which is 1 or -1.
+func (s *totals) add(other totals, sign int64) {
+	s.exchanges += sign * other.exchanges
+	s.input += sign * other.input
+	s.inputCached += sign * other.inputCached
+	s.inputCacheWrite += sign * other.inputCacheWrite
+	s.inputAudio += sign * other.inputAudio
+	s.output += sign * other.output
+	s.outputReasoning += sign * other.outputReasoning
+	s.outputAudio += sign * other.outputAudio
+	s.cost += sign * other.cost
+	s.costLow += sign * other.costLow
+	s.costHigh += sign * other.costHigh
+	s.unpriced += sign * other.unpriced
+	s.unbounded += sign * other.unbounded
+}
+
+// changes are what a transaction adds to usage_daily.
+type changes map[group]totals
+
+// add counts an exchange.
+func (c changes) add(r *accounting.Record) {
+	g, t := totalsOf(r)
+	s := c[g]
+	s.add(t, 1)
+	c[g] = s
+}
+
+// subtract takes off what an exchange had added that is there no more.
+func (c changes) subtract(g group, t totals) {
+	s := c[g]
+	s.add(t, -1)
+	c[g] = s
+}
+
+// rows are the changes as rows of usage_daily. They come in the order of the key: two
+// replicas that write at the same time must not wait for each other in a circle.
+func (c changes) rows() [][]any {
+	groups := make([]group, 0, len(c))
+	for g, s := range c {
+		if s != (totals{}) {
+			groups = append(groups, g)
+		}
+	}
+	slices.SortFunc(groups, compareGroups)
+	rows := make([][]any, len(groups))
+	for i, g := range groups {
+		s := c[g]
+		rows[i] = append(g.row(),
+			s.exchanges, s.input, s.inputCached, s.inputCacheWrite, s.inputAudio,
+			s.output, s.outputReasoning, s.outputAudio,
+			s.cost, s.costLow, s.costHigh, s.unpriced, s.unbounded)
+	}
+	return rows
+}
+
+// shrunk are the keys of the groups that have lost exchanges and may be empty now.
+func (c changes) shrunk() [][]any {
+	var rows [][]any
+	for g, s := range c {
+		if s.exchanges < 0 {
+			rows = append(rows, g.row())
+		}
+	}
+	return rows
+}
+
+func (g group) row() []any { return []any{g.day, g.key, g.model, g.provider, g.outcome, g.source} }
+
+func compareGroups(a, b group) int {
+	return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.key, b.key), cmp.Compare(a.model, b.model),
+		cmp.Compare(a.provider, b.provider), cmp.Compare(a.outcome, b.outcome), cmp.Compare(a.source, b.source))
+}

@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluicehq/sluice/accounting"
+	"github.com/sluicehq/sluice/internal/servers"
+)
+
+// kills is how many processes the tests kill: SLUICE_LEDGER_KILLS, or a few.
+func kills(tb testing.TB) int {
+	tb.Helper()
+	given := os.Getenv("SLUICE_LEDGER_KILLS")
+	if given == "" {
+		return 20
+	}
+	n, err := strconv.Atoi(given)
+	require.NoError(tb, err)
+	return n
+}
+
+func TestKilledProcessesLoseNothingInSQLite(t *testing.T) { testKills(t, newRig(t, sqliteURL(t))) }
+
+func TestKilledProcessesLoseNothingInPostgreSQL(t *testing.T) {
+	testKills(t, newRig(t, servers.StartPostgres(t).Database(t)))
+}
+
+func testKills(t *testing.T, r *rig) {
+	told := newTellings()
+	o := orders{Task: "load", URL: r.url, Spool: r.dir, Clients: 20, Lease: 300 * time.Millisecond, Timeout: 10 * time.Second}
+	n := kills(t)
+	for range n {
+		c := startChild(t, o, told)
+		c.awaitReady(t)
+		<-time.After(rand.N(150 * time.Millisecond))
+		c.kill()
+	}
+	r.ledger(func(options *Options) { options.Lease = o.Lease })
+	require.Eventually(t, func() bool { return r.number("SELECT COUNT(*) FROM intents") == 0 }, patience, 20*time.Millisecond)
+	told.matches(r)
+	t.Logf("%d kills: %d exchanges started, %d begun, %d finished, %d amended; outcomes %v",
+		n, len(told.started), len(told.begun), len(told.finished), len(told.amended), r.outcomes())
+}
+
+func TestProcessesShareAFile(t *testing.T) {
+	r := newRig(t, sqliteURL(t))
+	told := newTellings()
+	o := orders{Task: "load", URL: r.url, Spool: r.dir, Clients: 10, Lease: 50 * time.Millisecond, Timeout: 10 * time.Second}
+	own := r.ledger(func(options *Options) { options.Lease, options.CommitTimeout = o.Lease, o.Timeout })
+	exchange := func() {
+		uid := accounting.NewUID()
+		told.note("started " + uid.String())
+		kept(t, own.Begin(intentOf(uid, 1)))
+		told.note("begun " + uid.String())
+		kept(t, own.Finish(recordOf(uid)))
+		told.note("finished " + uid.String())
+	}
+	for range 3 {
+		one, other := startChild(t, o, told), startChild(t, o, told)
+		one.awaitReady(t)
+		other.awaitReady(t)
+		for range 20 {
+			exchange()
+		}
+		one.kill()
+		require.Eventually(t, func() bool {
+			exchange() // an occasion to look
+			return r.number("SELECT COUNT(*) FROM instances WHERE instance LIKE 'child%'") == 1
+		}, patience, time.Millisecond, "who is dead is noticed while who lives is let alone")
+		other.kill()
+	}
+	require.Eventually(t, func() bool {
+		exchange()
+		return r.number("SELECT COUNT(*) FROM intents") == 0
+	}, patience, time.Millisecond)
+	told.matches(r)
+	require.True(t, own.Healthy())
+}
+
+func TestOtherReplicaTakesOverWhenTheLeaseEnds(t *testing.T) {
+	r := newRig(t, servers.StartPostgres(t).Database(t))
+	told := newTellings()
+	lease := 600 * time.Millisecond
+	crashed := make(chan *accounting.Record, 1000)
+	short := func(o *Options) {
+		o.Lease = lease
+		o.Crashed = func(record *accounting.Record) { crashed <- record }
+	}
+	replicas := []*Ledger{r.ledger(short), r.ledger(short), r.ledger(short)}
+	c := startChild(t, orders{Task: "load", URL: r.url, Spool: r.dir, Clients: 20, Lease: lease, Timeout: 10 * time.Second}, told)
+	c.awaitReady(t)
+	require.Eventually(t, func() bool { return r.number("SELECT COUNT(*) FROM exchanges") > 100 }, patience, 10*time.Millisecond)
+	c.kill()
+	require.Eventually(t, func() bool { return r.number("SELECT COUNT(*) FROM intents") == 0 }, patience, 10*time.Millisecond)
+	told.matches(r)
+	require.Eventually(t, func() bool {
+		return r.number("SELECT COUNT(*) FROM instances") == int64(len(replicas))
+	}, patience, 10*time.Millisecond)
+	for _, l := range replicas {
+		require.NoError(t, l.Close())
+	}
+	require.EqualValues(t, r.outcomes()["crash"], len(crashed), "each crash is told once")
+}
+
+func TestReplicaWhoseRowIsGoneComesBack(t *testing.T) {
+	r := newRig(t, servers.StartPostgres(t).Database(t))
+	l := r.ledger(func(o *Options) { o.Lease = 300 * time.Millisecond })
+	_, err := r.book.db.Exec("DELETE FROM instances")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return r.number("SELECT COUNT(*) FROM instances WHERE instance = ?", l.Instance()) == 1
+	}, patience, 10*time.Millisecond)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/sluicehq/sluice/accounting/ledger"
+	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/limits"
+	"github.com/sluicehq/sluice/proxy"
+	"github.com/sluicehq/sluice/replicas"
+)
+
+// namespace begins the names of everything that sluice has in Redis.
+const namespace = "sluice"
+
+// instance tells this process from the other replicas, also after a restart on the same
+// host.
+var instance = func() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
+	return host + "-" + strconv.Itoa(os.Getpid()) + "-" + hex.EncodeToString(random[:])
+}()
+
+// errRedisURL keeps the URL, which may hold a password, out of the message.
+var errRedisURL = errors.New("redis: must be a URL as redis://user:password@host:6379/0")
+
+// openRedis returns a client of the shared Redis, nil if none is configured. It connects
+// when it is needed.
+func (s *service) openRedis(cfg *config.Config) (redis.UniversalClient, error) {
+	if cfg.Redis == "" {
+		return nil, nil
+	}
+	options, err := redis.ParseURL(string(cfg.Redis))
+	if err != nil {
+		return nil, errRedisURL
+	}
+	logging.Disable()       // what it would say, limits and replicas say
+	options.MaxRetries = -1 // who asks knows what to do without an answer
+	options.ContextTimeoutEnabled = true
+	client := redis.NewClient(options)
+	s.closers = append(s.closers, client.Close)
+	return client, nil
+}
+
+// openLimits makes the limits of this process, or those that it shares with others.
+func (s *service) openLimits(shared redis.UniversalClient, db *ledger.Books, logger *slog.Logger, registry prometheus.Registerer) *limits.Limiter {
+	o := limits.Options{
+		Redis: shared, Namespace: namespace, Instance: instance, Logger: logger, Registerer: registry,
+	}
+	if db != nil {
+		o.Seed = func(ctx context.Context, who limits.Subject, b limits.Budget, _ string, since time.Time) (int64, error) {
+			return spent(ctx, db, who, b, since)
+		}
+	}
+	limiter := limits.New(o)
+	s.closers = append(s.closers, func() error {
+		limiter.Close()
+		return nil
+	})
+	return limiter
+}
+
+// spent is what the books say that a budget has spent since its period began.
+func spent(ctx context.Context, db *ledger.Books, who limits.Subject, b limits.Budget, since time.Time) (int64, error) {
+	q := ledger.Query{Since: since}
+	switch names := []string{who.Name}; who.Kind {
+	case limits.Key:
+		q.Keys = names
+	case limits.Model:
+		q.Models = names
+	case limits.Provider:
+		q.Providers = names
+	}
+	page, err := db.Usage(ctx, q)
+	if err != nil {
+		return 0, fmt.Errorf("reading what a budget has spent: %w", err)
+	}
+	var sum int64
+	for _, row := range page.Rows {
+		if b.Unit == limits.NanoUSD {
+			sum += row.CostNanoUSD
+		} else {
+			sum += row.Input + row.Output
+		}
+	}
+	return sum, nil
+}
+
+// joinReplicas lets the server and the other replicas ask each other.
+func (s *service) joinReplicas(ctx context.Context, shared redis.UniversalClient, server *proxy.Server, logger *slog.Logger, registry prometheus.Registerer) error {
+	if shared == nil {
+		return nil
+	}
+	bus, err := replicas.Open(ctx, replicas.Options{
+		Redis: shared, Namespace: namespace, Instance: instance, Logger: logger, Registerer: registry,
+		Answer: server.Answer,
+	})
+	if err != nil {
+		return fmt.Errorf("joining the other replicas: %w", err)
+	}
+	s.closers = append(s.closers, bus.Close)
+	server.Join(bus)
+	return nil
+}
