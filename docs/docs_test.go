@@ -45,16 +45,38 @@ var (
 )
 
 func TestLinksLeadSomewhere(t *testing.T) {
-	for page, text := range pages(t) {
+	all := pages(t)
+	for page, text := range all {
 		for _, match := range link.FindAllStringSubmatch(text, -1) {
-			target, _, _ := strings.Cut(match[1], "#")
-			if target == "" || strings.Contains(target, "://") {
+			target, anchor, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") {
 				continue
 			}
-			_, err := os.Stat(filepath.Join(filepath.Dir(page), target))
-			require.NoError(t, err, "%s links to %s", page, match[1])
+			to := page
+			if target != "" {
+				to = filepath.Join(filepath.Dir(page), target)
+				_, err := os.Stat(to)
+				require.NoError(t, err, "%s links to %s", page, match[1])
+			}
+			if heading, isPage := all[to]; isPage && anchor != "" {
+				require.Contains(t, anchorsOf(heading), anchor, "%s links to %s", page, match[1])
+			}
 		}
 	}
+}
+
+var (
+	headingLine = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	noAnchor    = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+)
+
+// anchorsOf are the anchors of the headings of a page, as GitHub makes them.
+func anchorsOf(page string) (anchors []string) {
+	for _, match := range headingLine.FindAllStringSubmatch(page, -1) {
+		plain := noAnchor.ReplaceAllString(strings.ToLower(match[1]), "")
+		anchors = append(anchors, strings.ReplaceAll(plain, " ", "-"))
+	}
+	return anchors
 }
 
 func TestEveryPageIsInTheIndex(t *testing.T) {

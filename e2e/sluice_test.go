@@ -130,6 +130,7 @@ func launch(tb testing.TB, l launching) *sluice {
 	if l.env == nil {
 		s.cmd.Env = append(os.Environ(), "UPSTREAM_KEY="+upstreamKey)
 	}
+	s.cmd.Env = append(s.cmd.Env, "STATE_DIRECTORY="+tb.TempDir()) // nobody's own books
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	require.NoError(tb, s.cmd.Start())
 	go func() {

@@ -9,7 +9,7 @@ import (
 
 // checkpointEvery is how often the ledger is told how far the running exchanges have
 // come, so that what it knows after a crash is less than a second old.
-const checkpointEvery = 800 * time.Millisecond
+const checkpointEvery = 450 * time.Millisecond
 
 // checkpoints tells the ledger how far the exchanges have come. While none runs it
 // sleeps.

@@ -90,25 +90,26 @@ func (s *Server) keysChanged() {
 	}
 }
 
-// ask asks the other replicas on behalf of a caller. It returns nothing where there are none.
-func (s *Server) ask(c call, kind, id string, enough func([]byte) bool) [][]byte {
+// ask asks the other replicas on behalf of a caller. It returns nothing where there are
+// none; complete is false if somebody could not be asked.
+func (s *Server) ask(c call, kind, id string, enough func([]byte) bool) (answers [][]byte, complete bool) {
 	if s.peers == nil {
-		return nil
+		return nil, true
 	}
 	ctx, cancel := context.WithTimeout(s.life, peerTime)
 	defer cancel()
 	asked, err := json.Marshal(question{ID: id, Alias: c.caller.Alias, Admin: c.caller.Admin})
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	answers, _ := s.peers.Ask(ctx, kind, asked, enough)
-	return answers
+	return s.peers.Ask(ctx, kind, asked, enough)
 }
 
-// askHolder asks for the one replica that holds an exchange.
-func (s *Server) askHolder(c call, kind, id string, into any) bool {
-	answers := s.ask(c, kind, id, func([]byte) bool { return true })
-	return len(answers) > 0 && json.Unmarshal(answers[0], into) == nil
+// askHolder asks for the one replica that holds an exchange. When none does, complete
+// tells whether all were asked.
+func (s *Server) askHolder(c call, kind, id string, into any) (held, complete bool) {
+	answers, complete := s.ask(c, kind, id, func([]byte) bool { return true })
+	return len(answers) > 0 && json.Unmarshal(answers[0], into) == nil, complete
 }
 
 // runningOf are the exchanges in flight here that a caller may see.

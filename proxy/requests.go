@@ -68,14 +68,19 @@ func (s *Server) wrongMethod(c call, allow string) {
 // listRequests lists what is in flight, here and at the other replicas.
 func (s *Server) listRequests(c call) {
 	views := s.runningOf(c.caller)
-	for _, answer := range s.ask(c, askRunning, "", nil) {
+	answers, complete := s.ask(c, askRunning, "", nil)
+	for _, answer := range answers {
 		var theirs []runningView
 		if json.Unmarshal(answer, &theirs) == nil {
 			views = append(views, theirs...)
 		}
 	}
 	sort.Slice(views, func(i, j int) bool { return views[i].AgeMS > views[j].AgeMS })
-	s.writeValue(c, map[string]any{"object": "list", "data": views})
+	list := map[string]any{"object": "list", "data": views}
+	if !complete {
+		list["incomplete"] = true // not every replica has said what it has
+	}
+	s.writeValue(c, list)
 }
 
 // showRequest answers with the record of a finished exchange, or the view of one
@@ -89,16 +94,29 @@ func (s *Server) showRequest(c call, id string) {
 		}
 		s.awaitRecord(x)
 	}
-	var theirs runningView
-	if x == nil && s.askHolder(c, askShow, id, &theirs) {
-		s.writeValue(c, theirs)
-		return
+	complete := true
+	if x == nil {
+		var theirs runningView
+		var held bool
+		if held, complete = s.askHolder(c, askShow, id, &theirs); held {
+			s.writeValue(c, theirs)
+			return
+		}
 	}
 	if r, ok := s.remembered(id); ok && c.caller.MayManage(r.Key) {
 		s.writeValue(c, r)
 		return
 	}
-	s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
+	s.notFound(c, complete)
+}
+
+// notFound tells that a request is not known; if others could not be asked, that it may be.
+func (s *Server) notFound(c call, complete bool) {
+	code := translate.CodeNotFound
+	if !complete {
+		code = translate.CodeReplicasSilent
+	}
+	s.refuse(c.rc, c.id, translate.NewError(code))
 }
 
 // recordWait bounds the wait for a record that is being made.
@@ -132,13 +150,14 @@ func (s *Server) cancelRequest(c call, id string) {
 		return
 	}
 	var theirs cancelAnswer
-	if s.askHolder(c, askCancel, id, &theirs) {
+	held, complete := s.askHolder(c, askCancel, id, &theirs)
+	if held {
 		s.writeStatus(c, id, theirs.Status)
 		return
 	}
 	r, ok := s.remembered(id)
 	if !ok || !c.caller.MayManage(r.Key) {
-		s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
+		s.notFound(c, complete)
 		return
 	}
 	s.writeStatus(c, id, r.Outcome)

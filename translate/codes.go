@@ -37,6 +37,7 @@ const (
 	CodeMaxTokens         = "max_tokens_exceeded" // 400
 	CodeLimitsUnavailable = "limits_unavailable"  // 503
 	CodeLedgerUnavailable = "ledger_unavailable"  // 503
+	CodeReplicasSilent    = "replicas_silent"     // 503
 	// Limits that are crossed while an answer comes.
 	CodeBudgetExceeded = "budget_exceeded" // 429, sent
 	CodeOutputLimit    = "output_limit"    // 429, sent
@@ -101,6 +102,7 @@ var codes = map[string]struct {
 	CodePriceUnknown:      {403, "The price of this model is not known, so a budget in money cannot be kept.", false},
 	CodeMaxTokens:         {400, "The request asks for more output than it may have.", false},
 	CodeLimitsUnavailable: {503, "The limits of this request cannot be checked at the moment.", false},
+	CodeReplicasSilent:    {503, "Not every replica could be asked about this request.", false},
 	CodeLedgerUnavailable: {503, "The books cannot be written at the moment.", false},
 	CodeBudgetExceeded:    {429, "The answer was ended because the budget has been spent.", true},
 	CodeOutputLimit:       {429, "The answer was ended because it reached the limit of output tokens.", true},
@@ -142,7 +144,7 @@ func NewError(code string) *Error {
 	switch code {
 	case CodeMissingModel:
 		e.Param = "model"
-	case CodeShuttingDown, CodeTooManyStreams, CodeLimitsUnavailable, CodeLedgerUnavailable:
+	case CodeShuttingDown, CodeTooManyStreams, CodeLimitsUnavailable, CodeLedgerUnavailable, CodeReplicasSilent:
 		e.RetryAfter = time.Second
 	case CodeBudgetSpent:
 		e.Type = "insufficient_quota"

@@ -112,7 +112,7 @@ func (b *Books) open(connections int) (*sql.DB, error) {
 func sqliteName(path string) string {
 	pragmas := []string{
 		"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "foreign_keys(OFF)",
-		"auto_vacuum(INCREMENTAL)", "cache_size(-2048)", "temp_store(MEMORY)",
+		"auto_vacuum(INCREMENTAL)", "cache_size(-2048)", "journal_size_limit(67108864)", "temp_store(MEMORY)",
 	}
 	q := url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()

@@ -66,6 +66,7 @@ func (o orders) ledger() (*Ledger, *Books, error) {
 	l, err := New(ctx, Options{
 		Books: b, Instance: "child", Recent: 1000, Spool: 64 << 20, SpoolDir: o.Spool,
 		Lease: o.Lease, CommitTimeout: o.Timeout, Logger: quiet,
+		spoolTimeout: patience, // what is in memory alone would die with the process
 	})
 	return l, b, err
 }

@@ -61,14 +61,16 @@ type committer struct {
 	timeout  time.Duration
 	metrics  *metrics
 	refuse   func(e *entry, err error) // told what the database refuses
+	closed   error                     // what came of the end, when did is closed
 }
 
-// run does jobs until there are no more.
+// run does jobs until there are no more, and lets go of the connection.
 func (c *committer) run(jobs <-chan *job, did chan<- *job) {
 	for j := range jobs {
 		j.failure = c.do(j)
 		did <- j
 	}
+	c.closed = c.store.close()
 	close(did)
 }
 

@@ -170,6 +170,21 @@ func (k *keeper) watchLeases() {
 	}
 }
 
+// firstTries is how often a start tries to close what dead processes have left open. It
+// does not fail over that: a database that is slow for a while gets it with a later look.
+const firstTries = 3
+
+func (k *keeper) recoverFirst(ctx context.Context) {
+	var err error
+	for range firstTries {
+		if err = k.recover(ctx); err == nil || ctx.Err() != nil {
+			return
+		}
+	}
+	k.l.log.Warn("what dead processes have left in the ledger is closed later", "reason", reason(err))
+	k.looked = time.Time{} // as soon as something is written
+}
+
 func (k *keeper) sweep() {
 	if err := k.recover(k.ctx); err != nil && k.ctx.Err() == nil {
 		k.l.log.Warn("what a dead process has left in the ledger could not be closed", "reason", reason(err))

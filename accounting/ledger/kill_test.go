@@ -48,6 +48,70 @@ func testKills(t *testing.T, r *rig) {
 		n, len(told.started), len(told.begun), len(told.finished), len(told.amended), r.outcomes())
 }
 
+func TestKilledWhileSQLiteIsHeld(t *testing.T) {
+	r := newRig(t, sqliteURL(t))
+	var release func()
+	testKilledInAnOutage(t, r, func() { release = r.stall(nil) }, func() { release() })
+}
+
+func TestKilledWhilePostgreSQLIsStalled(t *testing.T) {
+	server := servers.StartPostgres(t)
+	testKilledInAnOutage(t, newRig(t, server.Database(t)), server.Stall, server.Resume)
+}
+
+// testKilledInAnOutage kills a process that keeps its exchanges in the spool.
+func testKilledInAnOutage(t *testing.T, r *rig, begin, end func()) {
+	told := newTellings()
+	o := orders{Task: "load", URL: r.url, Spool: r.dir, Clients: 10, Lease: 300 * time.Millisecond, Timeout: 500 * time.Millisecond}
+	count := func() int {
+		told.mu.Lock()
+		defer told.mu.Unlock()
+		return len(told.finished)
+	}
+	for range 3 {
+		c := startChild(t, o, told)
+		c.awaitReady(t)
+		before := count()
+		require.Eventually(t, func() bool { return count() > before }, patience, 10*time.Millisecond)
+		begin()
+		require.Eventually(t, func() bool { return len(spoolFiles(t, r.dir)) > 0 }, patience, 10*time.Millisecond)
+		before = count()
+		require.Eventually(t, func() bool { return count() > before+50 }, patience, 10*time.Millisecond)
+		c.kill()
+		require.NotEmpty(t, spoolFiles(t, r.dir))
+		end()
+	}
+	r.ledger(func(options *Options) { options.Lease = o.Lease })
+	require.Empty(t, spoolFiles(t, r.dir))
+	require.Eventually(t, func() bool { return r.number("SELECT COUNT(*) FROM intents") == 0 }, patience, 20*time.Millisecond)
+	told.matches(r)
+}
+
+func TestOutageOfTheDatabaseMakesNobodyDead(t *testing.T) {
+	server := servers.StartPostgres(t)
+	r := newRig(t, server.Database(t))
+	short := func(o *Options) { o.Lease = 600 * time.Millisecond }
+	replicas := []*Ledger{r.ledger(short), r.ledger(short), r.ledger(short)}
+	uids := make([]accounting.UID, len(replicas))
+	for i, l := range replicas {
+		uids[i] = accounting.NewUID()
+		kept(t, l.Begin(intentOf(uids[i], 1)))
+	}
+	server.Stall()
+	<-time.After(1500 * time.Millisecond)
+	server.Resume()
+	before := r.number("SELECT MIN(seen_at) FROM instances")
+	require.Eventually(t, func() bool { // each has looked for dead ones since
+		return r.number("SELECT MIN(seen_at) FROM instances") > before+int64(2*time.Second/time.Microsecond)
+	}, patience, 10*time.Millisecond)
+	require.Zero(t, r.number("SELECT COUNT(*) FROM exchanges"))
+	for i, l := range replicas {
+		kept(t, l.Finish(recordOf(uids[i])))
+	}
+	require.Equal(t, map[string]int64{"completed": 3}, r.outcomes())
+	r.balanced()
+}
+
 func TestProcessesShareAFile(t *testing.T) {
 	r := newRig(t, sqliteURL(t))
 	told := newTellings()

@@ -48,6 +48,12 @@ type Options struct {
 	// Crashed is told once of each record that this process has made for an exchange
 	// which a dead process left open; it may be nil. The record is shared: read only.
 	Crashed func(*accounting.Record)
+
+	// spoolTimeout is how long the disk of the spool is waited for; a quarter of
+	// CommitTimeout when zero.
+	spoolTimeout time.Duration
+	// wrap is put around the connection that writes; nil in earnest.
+	wrap func(store) store
 }
 
 // Ledger is the writing side of the books, for one running process. One goroutine writes

@@ -26,6 +26,9 @@ func New(ctx context.Context, options Options) (*Ledger, error) {
 	if l.options.CommitTimeout <= 0 {
 		l.options.CommitTimeout = DefaultCommitTimeout
 	}
+	if l.options.spoolTimeout <= 0 {
+		l.options.spoolTimeout = l.options.CommitTimeout / 4
+	}
 	if l.log == nil {
 		l.log = slog.Default()
 	}
@@ -49,10 +52,7 @@ func (l *Ledger) start(ctx context.Context) error {
 	}
 	s, err := newStore(l.books)
 	if err == nil {
-		if err = l.catchUp(s); err == nil {
-			err = k.recover(ctx)
-		}
-		if err != nil {
+		if err = l.catchUp(s); err != nil {
 			_ = s.close()
 		}
 	}
@@ -60,6 +60,7 @@ func (l *Ledger) start(ctx context.Context) error {
 		k.unlock()
 		return fmt.Errorf("recovering the ledger: %w", err)
 	}
+	k.recoverFirst(ctx)
 	k.start()
 	go l.run(k, s)
 	return nil
@@ -113,30 +114,34 @@ func (l *Ledger) run(k *keeper, s store) {
 	defer close(l.done)
 	w := newWriter(l, spool.New(l.options.SpoolDir, l.instance))
 	w.look = k.look
-	go l.newCommitter(s).run(w.jobs, w.did)
+	if l.options.wrap != nil {
+		s = l.options.wrap(s)
+	}
+	c := l.newCommitter(s)
+	go c.run(w.jobs, w.did)
 	go w.runSpooler()
 	w.run()
 	k.stop()
-	l.err = w.end(k, s)
+	l.err = w.end(k, c)
 }
 
 // errLost is how a ledger ends whose last entries neither the database nor a disk took.
 var errLost = errors.New("the last entries of the ledger could not be kept: neither the database nor the disk of the spool answers")
 
-// end lets go of everything. What is stuck is left behind.
-func (w *writer) end(k *keeper, s store) error {
+// end lets go of everything. What is stuck is left behind, and ends when it is not.
+func (w *writer) end(k *keeper, c *committer) error {
 	var errs []error
 	close(w.jobs)
 	close(w.appends)
 	written, spooled := w.drain()
 	if written {
-		errs = append(errs, s.close())
-	}
-	if spooled {
-		if w.segment != nil && written {
+		errs = append(errs, c.closed)
+		if w.segment != nil {
 			w.segment.rewind()
 		}
-		errs = append(errs, w.spool.Close())
+	}
+	if spooled {
+		errs = append(errs, w.spoolClosed)
 	}
 	if len(w.pending) > 0 {
 		errs = append(errs, errLost)

@@ -105,8 +105,18 @@ func testOutageUnderLoad(t *testing.T, r *rig, down interruption) {
 	require.Positive(t, metric(t, registry, "sluice_ledger_failures_total"))
 	require.Zero(t, metric(t, registry, "sluice_ledger_refused_total"))
 	require.Empty(t, spoolFiles(t, r.dir), "the spool has cleaned up")
+	r.reconnect()
 	r.ledger() // closes those that were left open
 	told.matches(r)
+}
+
+// reconnect gives up the connections that a server has closed which was killed.
+func (r *rig) reconnect() {
+	r.Helper()
+	for range 2 * openFiles {
+		_ = r.book.db.PingContext(r.Context())
+	}
+	require.Eventually(r, func() bool { return r.book.db.PingContext(r.Context()) == nil }, patience, 10*time.Millisecond)
 }
 
 // spoolFiles are the files of all spools.
@@ -158,6 +168,7 @@ func testOutagePolicy(t *testing.T, r *rig, down interruption) {
 	require.NotEmpty(t, spoolFiles(t, r.dir), "what is kept is on the disk")
 	down.end()
 	require.Eventually(t, l.Healthy, patience, 10*time.Millisecond)
+	r.reconnect()
 	require.Zero(t, r.number("SELECT COUNT(*) FROM intents"), "the call that was refused was not made")
 	require.EqualValues(t, 1, r.number("SELECT COUNT(*) FROM exchanges WHERE chunks = ?", amendedChunks))
 	kept(t, l.Begin(required))
@@ -179,7 +190,7 @@ func testOutageOverTheEnd(t *testing.T, r *rig, down interruption) {
 	require.NoError(t, l.Close())
 	require.NotEmpty(t, spoolFiles(t, r.dir))
 	down.end()
-	require.Eventually(t, func() bool { return r.book.db.Ping() == nil }, patience, 10*time.Millisecond)
+	r.reconnect()
 	r.ledger(func(o *Options) { o.Lease = time.Millisecond })
 	require.Eventually(t, func() bool { return r.number("SELECT COUNT(*) FROM intents") == 0 }, patience, 10*time.Millisecond)
 	require.Empty(t, spoolFiles(t, r.dir))
@@ -221,6 +232,7 @@ func testFullSpool(t *testing.T, r *rig, down interruption) {
 	down.end()
 	require.Eventually(t, l.Healthy, patience, 10*time.Millisecond)
 	require.False(t, l.Full())
+	r.reconnect()
 	require.EqualValues(t, len(begun), r.number("SELECT COUNT(*) FROM exchanges"))
 	require.NoError(t, l.Close())
 	r.ledger()
@@ -229,15 +241,15 @@ func testFullSpool(t *testing.T, r *rig, down interruption) {
 
 func TestSpoolThatCannotBeWrittenIsInMemory(t *testing.T) {
 	r := newRig(t, sqliteURL(t))
-	blocked := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(blocked, nil, 0o600))
+	blocked := filepath.Join(t.TempDir(), "blocked")
 	for name, dir := range map[string]string{"no folder": "", "a file in its place": blocked} {
 		t.Run(name, func(t *testing.T) {
-			l := r.ledger(brief, func(o *Options) { o.SpoolDir = "" })
-			l.options.SpoolDir = dir
+			l := r.ledger(brief, func(o *Options) { o.SpoolDir = dir })
+			require.NoError(t, os.WriteFile(blocked, nil, 0o600))
+			defer func() { require.NoError(t, os.Remove(blocked)) }()
 			release := r.stall(l)
 			awaitDown(t, l)
-			uids := make([]accounting.UID, 2000) // more than one transaction
+			uids := make([]accounting.UID, maxBatch) // more than one transaction
 			for i := range uids {
 				uids[i] = accounting.NewUID()
 				kept(t, l.Begin(intentOf(uids[i], 1)))
@@ -249,6 +261,7 @@ func TestSpoolThatCannotBeWrittenIsInMemory(t *testing.T) {
 				_, err := r.book.Record(t.Context(), uid)
 				require.NoError(t, err)
 			}
+			require.NoError(t, l.Close())
 			r.balanced()
 		})
 	}

@@ -21,6 +21,8 @@ type spooling struct {
 	// appending is what the spooler is at; nil when it is idle.
 	appending *appending
 	measured  bool // the metrics show that there is something
+	// spoolClosed is what came of the spooler's end, when appended is closed.
+	spoolClosed error
 }
 
 // pending is an entry that is not on the disk yet.
@@ -46,12 +48,13 @@ const (
 	diskBackoff = time.Second
 )
 
-// runSpooler writes to the spool until there is nothing more to come.
+// runSpooler writes to the spool until there is nothing more to come, and closes it.
 func (w *writer) runSpooler() {
 	for a := range w.appends {
 		a.failure = w.spool.Append(a.upTo, a.payloads)
 		w.appended <- a
 	}
+	w.spoolClosed = w.spool.Close()
 	close(w.appended)
 }
 
@@ -111,7 +114,7 @@ func (w *writer) settlePending(upTo uint64) {
 // startAppend hands what is pending to the spooler.
 func (w *writer) startAppend(now time.Time) {
 	if a := w.appending; a != nil {
-		if !a.late && now.Sub(a.began) >= w.timeout/4 {
+		if !a.late && now.Sub(a.began) >= w.l.options.spoolTimeout {
 			a.late = true
 			w.l.log.Error("the ledger's spool does not answer: what waits for the database is in memory alone")
 			w.settlePending(w.number)
@@ -131,10 +134,10 @@ func (w *writer) startAppend(now time.Time) {
 	w.appends <- a
 }
 
-func (w *writer) sleepSpooling(now time.Time, earlier func(time.Time)) {
+func (w *writer) sleepSpooling(earlier func(time.Time)) {
 	if a := w.appending; a != nil {
 		if !a.late {
-			earlier(a.began.Add(w.timeout / 4))
+			earlier(a.began.Add(w.l.options.spoolTimeout))
 		}
 	} else if len(w.pending) > 0 {
 		earlier(w.diskAt)

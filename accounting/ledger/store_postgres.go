@@ -24,12 +24,8 @@ type postgresStore struct {
 }
 
 func (s *postgresStore) transact(ctx context.Context, do func(tx transaction) error) error {
-	if s.conn == nil {
-		conn, err := s.db.Conn(ctx)
-		if err != nil {
-			return fmt.Errorf("connecting to the ledger: %w", redact(err))
-		}
-		s.conn = conn
+	if err := s.connect(ctx); err != nil {
+		return fmt.Errorf("connecting to the ledger: %w", redact(err))
 	}
 	broken := false
 	err := s.conn.Raw(func(driver any) error {
@@ -55,6 +51,36 @@ func (s *postgresStore) transact(ctx context.Context, do func(tx transaction) er
 		s.conn = nil
 	}
 	return err
+}
+
+// writerSettings make the planner go by the keys, as every statement here does, however
+// little it knows of tables that have just been filled; let a transaction end whose
+// process is stopped in the middle of it; and see to it that a commit is on the disk.
+const writerSettings = `SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET plan_cache_mode = force_generic_plan;
+SET idle_in_transaction_session_timeout = '10s';
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+
+func (s *postgresStore) connect(ctx context.Context) error {
+	if s.conn != nil {
+		return nil
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = conn.Raw(func(driver any) error {
+		_, err := driver.(*stdlib.Conn).Conn().PgConn().Exec(ctx, writerSettings).ReadAll()
+		return err
+	})
+	if err != nil {
+		_ = conn.Close()
+		return err
+	}
+	s.conn = conn
+	return nil
 }
 
 func (s *postgresStore) close() error {

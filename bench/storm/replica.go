@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -171,6 +172,11 @@ func (r *replica) terminate() error {
 	if code := r.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("%s ended with exit code %d: %s", r.name, code, r.output)
 	}
+	r.output.mu.Lock()
+	defer r.output.mu.Unlock()
+	if r.output.trouble != "" {
+		return fmt.Errorf("%s printed %q: %s", r.name, r.output.trouble, r.output.text)
+	}
 	return nil
 }
 
@@ -182,16 +188,22 @@ func (r *replica) discard() {
 	}
 }
 
-// lastWords keeps the end of what a process prints.
+// lastWords keeps the end of what a process prints, and whether it was in trouble.
 type lastWords struct {
-	mu   sync.Mutex
-	text []byte
+	mu      sync.Mutex
+	text    []byte
+	trouble string
 }
 
 // Write keeps the last bytes of text.
 func (w *lastWords) Write(text []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, trouble := range []string{"DATA RACE", "panic:", "[running]:"} {
+		if w.trouble == "" && bytes.Contains(text, []byte(trouble)) {
+			w.trouble = trouble
+		}
+	}
 	w.text = append(w.text, text...)
 	if extra := len(w.text) - keptOutput; extra > 0 {
 		w.text = append(w.text[:0], w.text[extra:]...)

@@ -58,10 +58,14 @@ func (s *service) openRedis(cfg *config.Config) (redis.UniversalClient, error) {
 	return client, nil
 }
 
+// limitsTimeout is how long Redis may take before this process counts alone, and refuses
+// what may only be counted together.
+const limitsTimeout = 250 * time.Millisecond
+
 // openLimits makes the limits of this process, or those that it shares with others.
 func (s *service) openLimits(shared redis.UniversalClient, db *ledger.Books, logger *slog.Logger, registry prometheus.Registerer) *limits.Limiter {
 	o := limits.Options{
-		Redis: shared, Namespace: namespace, Instance: instance, Logger: logger, Registerer: registry,
+		Redis: shared, Namespace: namespace, Instance: instance, Timeout: limitsTimeout, Logger: logger, Registerer: registry,
 	}
 	if db != nil {
 		o.Seed = func(ctx context.Context, who limits.Subject, b limits.Budget, _ string, since time.Time) (int64, error) {

@@ -1,7 +1,8 @@
 -- One schema for both engines: {{uid}}, {{bytes}} and {{clustered}} are replaced by what
 -- the engine calls them. Times are microseconds since 1970 in UTC, days are whole days
 -- since then, amounts of money are integers of 1e-9 USD. A count that is NULL is absent,
--- which is not zero.
+-- which is not zero. {{clustered}} is for tables of short rows alone: SQLite gives a page of
+-- its own to what is longer than a quarter of one.
 
 -- The processes that write, and until when each may be taken for alive.
 CREATE TABLE instances (
@@ -73,7 +74,7 @@ CREATE TABLE exchanges (
   cost_low_nano_usd  BIGINT,
   cost_high_nano_usd BIGINT,
   detail             TEXT     NOT NULL -- JSON: what nobody groups by
-){{clustered}};
+);
 CREATE INDEX exchanges_started ON exchanges (started_at);
 CREATE INDEX exchanges_id ON exchanges (id);
 
@@ -137,5 +138,5 @@ CREATE TABLE captures (
   request_cut BOOLEAN   NOT NULL,
   answer      {{bytes}} NOT NULL,
   answer_cut  BOOLEAN   NOT NULL
-){{clustered}};
+);
 CREATE INDEX captures_captured ON captures (captured_at);
