@@ -36,6 +36,8 @@ func prepareSluice(ctx context.Context, dir string) (subject, error) {
 		if err := os.WriteFile(file, fmt.Appendf(nil, sluiceConfig, p.listen, p.upstream), 0o600); err != nil {
 			return nil, fmt.Errorf("writing the configuration of sluice: %w", err)
 		}
-		return exec.CommandContext(ctx, path, "--config", file), nil
+		cmd := exec.CommandContext(ctx, path, "--config", file)
+		cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+p.dir) // the books of this trial
+		return cmd, nil
 	}}, nil
 }

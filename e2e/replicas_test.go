@@ -213,6 +213,7 @@ func (f *fleet) testKill(t *testing.T) {
 
 // Whatever becomes of the links to Redis and PostgreSQL: who has no hard budget is served,
 // streams come to their end, and the records arrive when the links are back.
+// row D4
 func TestReplicasLiveThroughFaultsOfTheirLinks(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, 2)

@@ -47,6 +47,7 @@ func TestWhatCameBackByItselfIsNotGivenBackAgain(t *testing.T) {
 	require.Equal(t, int64(400), must(t, l, ask(tokens(100), s)).State().Tokens.Remaining)
 }
 
+// row D5
 func TestAClockThatGoesBackStandsStill(t *testing.T) {
 	clock := clockAt("2026-11-21T10:00:00Z")
 	l := (&rig{}).limiter(t, clock.option)

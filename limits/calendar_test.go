@@ -43,6 +43,7 @@ func TestAnExchangeBelongsToTheWindowInWhichItBegan(t *testing.T) {
 	refuse(t, l, ask(tokens(1), s))
 }
 
+// row D5
 func TestWindowsDoNotGoBackWithTheClock(t *testing.T) {
 	clock := clockAt("2026-11-22T00:30:00Z")
 	var mu sync.Mutex

@@ -56,6 +56,7 @@ func TestOpenLimitsAreCountedHereWhileRedisIsDown(t *testing.T) {
 	})
 }
 
+// row D4
 func TestClosedLimitsRefuseWhileRedisIsDown(t *testing.T) {
 	eachOutage(t, func(t *testing.T, r *rig, begin, end func()) {
 		l := r.limiter(t, quick)
@@ -101,6 +102,7 @@ func TestWhatBeganDuringAnOutageIsLeasedAfterIt(t *testing.T) {
 	})
 }
 
+// row D4
 func TestRequestsDoNotWaitForARedisThatIsKnownToBeDown(t *testing.T) {
 	server := servers.StartRedis(t)
 	r := redisRig(t, server)

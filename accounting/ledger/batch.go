@@ -56,6 +56,7 @@ func (b *batch) prepare() {
 		case kindIntent:
 		}
 	}
+	sortByUID(b.finished)
 	for i, e := range b.entries {
 		if _, ended := b.finishes[e.uid()]; e.kind == kindIntent && !ended {
 			row, err := intentRow(e)
@@ -222,15 +223,20 @@ func (b *batch) replaceWhere(tx transaction, remove *command, entries map[accoun
 	return calls, tx.query(insertExchange, rows, func(scanner) error { return nil })
 }
 
-// keysOf are the names of exchanges in their order, so that two replicas that replace the
-// same ones do not wait for each other in a circle.
+// keysOf are the names of exchanges.
 func keysOf(entries map[accounting.UID]int) [][]any {
 	keys := make([][]any, 0, len(entries))
 	for uid := range entries {
 		keys = append(keys, []any{bytes.Clone(uid[:])})
 	}
-	slices.SortFunc(keys, func(a, b []any) int { return bytes.Compare(a[0].([]byte), b[0].([]byte)) })
+	sortByUID(keys)
 	return keys
+}
+
+// sortByUID puts rows in the order of their first column, so that two replicas that write
+// the same ones do not wait for each other in a circle.
+func sortByUID(rows [][]any) {
+	slices.SortFunc(rows, func(a, b []any) int { return bytes.Compare(a[0].([]byte), b[0].([]byte)) })
 }
 
 // applyRest writes what nobody waits for within the transaction. The sums come last: other

@@ -80,6 +80,9 @@ func OpenBooks(ctx context.Context, ledger string) (*Books, error) {
 		if err := os.MkdirAll(filepath.Dir(where), 0o700); err != nil {
 			return nil, fmt.Errorf("making the folder of the ledger: %w", err)
 		}
+		if err := makePrivate(where); err != nil {
+			return nil, err
+		}
 		b.driver, b.source = "sqlite", sqliteName(where)
 	case PostgreSQL:
 		b.driver, b.source = "pgx", where
@@ -92,6 +95,16 @@ func OpenBooks(ctx context.Context, ledger string) (*Books, error) {
 		return nil, fmt.Errorf("preparing the ledger: %w", redact(err))
 	}
 	return b, nil
+}
+
+// makePrivate makes a file that is not there yet so that nobody else can read it: it may
+// come to hold prompts. SQLite gives the files beside it the same mode.
+func makePrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("making the file of the ledger: %w", err)
+	}
+	return file.Close()
 }
 
 // open returns further connections to the same database, so that those who write do not

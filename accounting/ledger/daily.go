@@ -86,7 +86,7 @@ func totalsOf(r *accounting.Record) (group, totals) {
 		inputCacheWrite: known(u.InputCacheWrite), inputAudio: known(u.InputAudio),
 		output: known(u.Output), outputReasoning: known(u.OutputReasoning), outputAudio: known(u.OutputAudio),
 	}
-	s.price(r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD)
+	s.price(boundedCost(r.CostNanoUSD), boundedCost(r.CostLowNanoUSD), boundedCost(r.CostHighNanoUSD))
 	return g, s
 }
 
@@ -108,7 +108,7 @@ func known(c tokens.Count) int64 {
 	if !c.Known {
 		return 0
 	}
-	return c.N
+	return bounded(c)
 }
 
 // add adds other times sign, which is 1 or -1.

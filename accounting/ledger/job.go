@@ -119,7 +119,7 @@ func (c *committer) write(b *batch) error {
 	began := time.Now()
 	err := c.transact(b)
 	if err != nil && !isContent(err) && time.Since(began) < c.timeout/2 {
-		b.again = true
+		b.again = !isRolledBack(err)
 		err = c.transact(b)
 	}
 	if err != nil && isContent(err) {
@@ -175,7 +175,7 @@ func (r *replaying) read(j *job) error {
 	}
 	for len(j.entries) < maxBatch {
 		payload, err := r.reader.Next()
-		if err == io.EOF { //nolint:errorlint // Next returns it as it is
+		if errors.Is(err, io.EOF) {
 			j.ended = true
 			return nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,6 +117,7 @@ func (l *Ledger) Amend(r *accounting.Record) *accounting.Receipt {
 	if r == nil || r.UID.IsZero() {
 		return accounting.Settled(accounting.ErrNoID)
 	}
+	r.RawUsage = slices.Clone(r.RawUsage) // which memory does not do with a record that it has forgotten
 	l.memory.Amend(r)
 	return l.enqueue(&entry{kind: kindAmend, record: r})
 }

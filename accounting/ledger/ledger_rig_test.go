@@ -45,7 +45,10 @@ func (r *rig) open() *Books {
 }
 
 func (r *rig) options() Options {
-	return Options{Books: r.open(), Instance: "test", Recent: 1000, Spool: 64 << 20, SpoolDir: r.dir, Logger: quiet}
+	return Options{
+		Books: r.open(), Instance: "test", Recent: 1000, Spool: 64 << 20, SpoolDir: r.dir, Logger: quiet,
+		CommitTimeout: patience, // a busy machine is no outage
+	}
 }
 
 // ledger returns one that is closed at the end of the test.

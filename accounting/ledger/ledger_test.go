@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"errors"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +31,8 @@ func testLedger(t *testing.T, url func(testing.TB) string) {
 		{"an intent is kept before its receipt, and goes with the record", testIntent},
 		{"a record comes back as it was", testRecord},
 		{"a record with hostile texts is kept", testHostile},
+		{"a commit is on the disk", testOnDisk},
+		{"absurd numbers do not break the sums", testAbsurd},
 		{"what the database refuses is not in the way of the rest", testRefused},
 		{"one record for each exchange", testOnce},
 		{"one finish wins whatever races", testRaces},
@@ -116,6 +120,48 @@ func testHostile(t *testing.T, r *rig) {
 	r.balanced()
 }
 
+// testOnDisk checks what the engines are told about commits.
+func testOnDisk(t *testing.T, r *rig) {
+	if r.book.engine == PostgreSQL {
+		var name string
+		require.NoError(t, r.book.db.QueryRow("SELECT current_database()").Scan(&name))
+		_, err := r.book.db.Exec("ALTER DATABASE " + name + " SET synchronous_commit = off")
+		require.NoError(t, err)
+	}
+	s, err := newStore(r.open())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.close()) }()
+	want := map[string]string{"PRAGMA journal_mode": "wal", "PRAGMA synchronous": "2"}
+	if r.book.engine == PostgreSQL {
+		want = map[string]string{"SHOW synchronous_commit": "on", "SHOW enable_seqscan": "off"}
+	}
+	for question, answer := range want {
+		ask := &command{sqlite: question, postgres: question}
+		err := s.transact(t.Context(), func(tx transaction) error {
+			return tx.query(ask, [][]any{{}}, func(row scanner) error {
+				var got string
+				require.NoError(t, row.Scan(&got))
+				require.Equal(t, answer, got, question)
+				return nil
+			})
+		})
+		require.NoError(t, err)
+	}
+}
+
+func testAbsurd(t *testing.T, r *rig) {
+	l := r.ledger()
+	for range 3 {
+		record := recordOf(accounting.NewUID())
+		most := int64(math.MaxInt64)
+		record.Usage = tokens.Usage{Input: tokens.Known(most), Output: tokens.Known(-most), InputCached: tokens.Known(0)}
+		record.CostNanoUSD, record.CostLowNanoUSD, record.CostHighNanoUSD = &most, nil, nil
+		kept(t, l.Finish(record))
+	}
+	r.balanced()
+	require.EqualValues(t, 3*maxTokens, r.number("SELECT SUM(input) FROM usage_daily"))
+}
+
 func testRefused(t *testing.T, r *rig) {
 	trigger := "CREATE TRIGGER refusing BEFORE INSERT ON exchanges WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
 	if r.book.engine == PostgreSQL {
@@ -184,10 +230,9 @@ func testRaces(t *testing.T, r *rig) {
 		kept(t, l.Begin(intentOf(uid, 1)))
 		for range racers {
 			wg.Go(func() {
-				switch settledWith(t, l.Finish(recordOf(uid))) {
-				case nil:
+				if err := settledWith(t, l.Finish(recordOf(uid))); err == nil {
 					won.Add(1)
-				case accounting.ErrAlreadyFinished:
+				} else if errors.Is(err, accounting.ErrAlreadyFinished) {
 					lost.Add(1)
 				}
 			})
@@ -210,10 +255,9 @@ func testTwoLedgers(t *testing.T, r *rig) {
 		uid := accounting.NewUID()
 		for _, l := range ledgers {
 			wg.Go(func() {
-				switch settledWith(t, l.Finish(recordOf(uid))) {
-				case nil:
+				if err := settledWith(t, l.Finish(recordOf(uid))); err == nil {
 					won.Add(1)
-				case accounting.ErrAlreadyFinished:
+				} else if errors.Is(err, accounting.ErrAlreadyFinished) {
 					lost.Add(1)
 				}
 			})

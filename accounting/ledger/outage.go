@@ -161,7 +161,7 @@ func (w *writer) replayed(j *job) {
 
 // goUp ends an outage: the database has everything.
 func (w *writer) goUp(now time.Time) {
-	w.l.log.Info("the ledger's database is back and has everything", "down", now.Sub(w.since).Round(time.Millisecond))
+	w.l.log.Info("the ledger's database is back and has everything", "down", now.Sub(w.since).Round(time.Millisecond).String())
 	w.outage = outage{}
 	w.l.down.Store(false)
 }

@@ -24,6 +24,7 @@ type interruption struct {
 	begin, end func()
 }
 
+// row D4
 func TestOutagesOfPostgreSQL(t *testing.T) {
 	server := servers.StartPostgres(t)
 	for _, interruption := range []interruption{
@@ -38,6 +39,7 @@ func TestOutagesOfPostgreSQL(t *testing.T) {
 	}
 }
 
+// row D3
 func TestOutagesOfSQLite(t *testing.T) {
 	for name, test := range outageTests {
 		t.Run("held/"+name, func(t *testing.T) {

@@ -99,7 +99,7 @@ func exchangeRow(r *accounting.Record, instance string) ([]any, error) {
 		count(u.Input), count(u.InputCached), count(u.InputCacheWrite), count(u.InputAudio),
 		count(u.Output), count(u.OutputReasoning), count(u.OutputAudio),
 		rawUsage(r.RawUsage), name(r.ServiceTier), name(r.MayBill),
-		optional(r.CostNanoUSD), optional(r.CostLowNanoUSD), optional(r.CostHighNanoUSD),
+		cost(r.CostNanoUSD), cost(r.CostLowNanoUSD), cost(r.CostHighNanoUSD),
 		text(string(more)),
 	}, nil
 }
@@ -232,11 +232,35 @@ func optional(n *int64) any {
 	return *n
 }
 
+// What is summed is bounded, so that no provider can break the sums of everybody by what
+// it states: eight million times the most still fit.
+const (
+	maxTokens = 1 << 40
+	maxCost   = 1 << 50
+)
+
 func count(c tokens.Count) any {
 	if !c.Known {
 		return nil
 	}
-	return c.N
+	return bounded(c)
+}
+
+func bounded(c tokens.Count) int64 { return min(max(c.N, 0), maxTokens) }
+
+func cost(n *int64) any {
+	if n == nil {
+		return nil
+	}
+	return *boundedCost(n)
+}
+
+func boundedCost(n *int64) *int64 {
+	if n == nil {
+		return nil
+	}
+	c := min(max(*n, -maxCost), maxCost)
+	return &c
 }
 
 func counted(n *int64) tokens.Count {

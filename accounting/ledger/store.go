@@ -58,6 +58,13 @@ func isContent(err error) bool {
 	return false
 }
 
+// isRolledBack reports that the database has given up a transaction in favour of another
+// one, so that nothing of it is kept.
+func isRolledBack(err error) bool {
+	e := (*pgconn.PgError)(nil)
+	return errors.As(err, &e) && strings.HasPrefix(e.Code, "40")
+}
+
 // reason is an error of the database for the log. Its own text may quote what was to be
 // written, or the place of the database, so that it tells only the kind.
 func reason(err error) string {

@@ -39,10 +39,10 @@ func (s *postgresStore) transact(ctx context.Context, do func(tx transaction) er
 		if err != nil && !conn.IsClosed() {
 			_, _ = conn.Exec(ctx, "ROLLBACK")
 		}
-		broken = conn.IsClosed() || conn.PgConn().TxStatus() != 'I'
+		// Another connection may get to a server that is no mere copy by now.
+		broken = conn.IsClosed() || conn.PgConn().TxStatus() != 'I' || err != nil && !isContent(err)
 		if broken {
 			_ = conn.Close(ctx)
-			<-conn.PgConn().CleanupDone()
 		}
 		return err
 	})

@@ -43,7 +43,7 @@ func Abandoned(dir string) ([]*Spool, error) {
 // adopt returns the spool in a folder, or nil if its process lives or it is none.
 func adopt(folder string) (*Spool, error) {
 	if _, err := os.Stat(lockOf(folder)); err != nil {
-		return nil, nil //nolint:nilerr // a folder without a lock is somebody else's
+		return nil, nil // a folder without a lock is somebody else's
 	}
 	lock := flock.New(lockOf(folder))
 	locked, err := lock.TryLock()

@@ -10,6 +10,7 @@ package spool
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 )
@@ -100,7 +101,7 @@ func (r *Reader) payload(length int) ([]byte, error) {
 // full fills b. A file that ends within has no further entry that is whole.
 func (r *Reader) full(b []byte) error {
 	_, err := io.ReadFull(r.in, b)
-	if err == io.ErrUnexpectedEOF { //nolint:errorlint // ReadFull returns it as it is
+	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return io.EOF
 	}
 	return err
