@@ -57,6 +57,7 @@ func requireStillRunning(t testing.TB, returned <-chan struct{}) {
 
 // Until the deadline of a drain, what runs goes on to its own end and nothing new is
 // taken.
+// row D1
 func TestDrainLetsRunningExchangesFinish(t *testing.T) {
 	t.Parallel()
 	for kind, body := range bothKinds {
