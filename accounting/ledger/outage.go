@@ -154,7 +154,11 @@ func (w *writer) replayed(j *job) {
 		w.settlePending(j.upTo)
 		w.forgetPending(j.upTo)
 	}
-	if w.segment == nil && len(w.pending) == 0 && w.appending == nil && w.nothingSealed() {
+	switch {
+	case w.segment != nil || len(w.pending) > 0:
+	case w.appending != nil: // it is stuck, and there is nothing else to do
+		w.probeAt = now.Add(minBackoff)
+	case w.nothingSealed():
 		w.goUp(now)
 	}
 }
