@@ -63,22 +63,36 @@ func (s *Server) admit(c call, x *exchange) *translate.Error {
 	}
 	ctx, cancel := context.WithTimeout(s.life, admitTime)
 	defer cancel()
-	first := outputSlice
-	if asked > 0 {
-		first = int(min(asked, outputSlice))
-	}
-	grant, err := s.limiter.Reserve(ctx, limits.Ask{ID: x.uid.String(), Subjects: subjects, Reserve: q.amount(int64(first))})
+	first := x.firstReservation(asked)
+	grant, err := s.limiter.Reserve(ctx, limits.Ask{ID: x.uid.String(), Subjects: subjects, Reserve: q.amount(first)})
 	if err != nil {
 		return c.refusal(err)
 	}
 	q.grant = grant
-	q.allowed.Store(int64(first))
+	q.allowed.Store(first)
 	q.watches = q.outputTokens > 0 || q.grant.Bounded()
 	for _, f := range rates(q.grant.State()) {
 		x.client.rates = appendField(x.client.rates, f.Name, f.Value)
 	}
 	return nil
 }
+
+// firstReservation is how many tokens of output are reserved to begin with. A stream gets
+// more as it goes on. A whole answer cannot be cut, so all that it may have is reserved, or
+// a good deal where the request sets no limit.
+func (x *exchange) firstReservation(asked int64) int64 {
+	most := least(asked, x.quota.outputTokens)
+	switch {
+	case x.streams():
+		return least(most, outputSlice)
+	case most == 0:
+		return wholeAnswer
+	}
+	return most
+}
+
+// wholeAnswer is what is reserved for an answer that is not streamed and has no limit.
+const wholeAnswer = 4 * outputSlice
 
 // admitTime bounds the wait for the limits; they have a bound of their own below it.
 const admitTime = 2 * time.Second

@@ -11,6 +11,7 @@ import (
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
+	"github.com/sluicehq/sluice/translate"
 )
 
 // limited is a configuration with one key, "alice", and its limits.
@@ -98,6 +99,7 @@ func TestASlotIsGivenBackWithTheLastByte(t *testing.T) {
 
 // endlessStream goes on until its connection is closed.
 func endlessStream(e *fakeprovider.Exchange) {
+	defer e.Conn.Hold() // a write may fail before the end is read
 	e.StreamHead()
 	for e.Event(`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"And so it goes on, with words and words and words, for as long as anyone listens. "},"finish_reason":null}]}`) {
 		if !e.Pause(time.Millisecond) {
@@ -195,4 +197,27 @@ func TestAKeyMayAskForItsModelsOnly(t *testing.T) {
 	r.dial().askOn(chatPath, strings.Replace(streamBody, `"m"`, `"other"`, 1), asAlice).requireError(t, 404, "model_not_found")
 	r.dial().askOn(chatPath, streamBody, asAlice, "X-Request-Id: a").requireWhole(t)
 	require.Equal(t, map[string]string{"team": "search"}, r.record("a").Metadata)
+}
+
+// What a whole answer may have is reserved in full, for it cannot be cut.
+func TestWholeAnswersReserveAllTheyMayHave(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		stream     bool
+		asked, cap int64
+		want       int64
+	}{
+		{true, 0, 0, outputSlice},
+		{true, 100, 0, 100},
+		{true, 100_000, 0, outputSlice},
+		{true, 0, 200, 200},
+		{false, 0, 0, wholeAnswer},
+		{false, 100, 0, 100},
+		{false, 100_000, 0, 100_000},
+		{false, 0, 200, 200},
+	} {
+		x := &exchange{request: &translate.Request{Stream: c.stream}}
+		x.quota.outputTokens = c.cap
+		require.Equal(t, c.want, x.firstReservation(c.asked), "%+v", c)
+	}
 }

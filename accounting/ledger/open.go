@@ -104,7 +104,8 @@ func replayAll(c *committer, r *replaying) error {
 			return err
 		}
 		if j.ended {
-			return nil
+			r.spool.Drop(r.segment)
+			return r.segment.Delete()
 		}
 	}
 }
