@@ -104,8 +104,7 @@ func replayAll(c *committer, r *replaying) error {
 			return err
 		}
 		if j.ended {
-			r.spool.Drop(r.segment)
-			return r.segment.Delete()
+			return nil
 		}
 	}
 }

@@ -82,8 +82,7 @@ func (w *writer) divert(e *entry, written bool) {
 func (w *writer) stepDown(now time.Time) {
 	// While the database is getting the rest of the spool, what comes may wait for it a
 	// little: the spool would never be empty otherwise.
-	hold := w.catching && !w.closing && (w.appending == nil || !w.appending.late)
-	if !hold || (len(w.waiting) > 0 && now.Sub(w.waiting[0].queued) >= w.timeout/2) {
+	if !w.catching || w.closing || (len(w.waiting) > 0 && now.Sub(w.waiting[0].queued) >= w.timeout/2) {
 		w.divertWaiting()
 	}
 	if w.job == nil && !w.closing && !now.Before(w.probeAt) {
@@ -121,7 +120,7 @@ func (w *writer) nextReplay(now time.Time) *job {
 		j.segment = w.segment
 		return j
 	}
-	if w.appendingSoon() || len(w.emptied) > 0 {
+	if w.appendingSoon() {
 		return nil
 	}
 	for _, p := range w.pending[:min(len(w.pending), maxBatch)] {
@@ -149,28 +148,17 @@ func (w *writer) replayed(j *job) {
 	w.catching, w.backoff, w.probeAt = true, minBackoff, now
 	if j.segment != nil {
 		if j.ended {
-			w.segment.rewind()
-			w.spool.Drop(w.segment.segment)
-			w.emptied = append(w.emptied, w.segment.segment)
 			w.segment = nil
 		}
 	} else {
 		w.settlePending(j.upTo)
 		w.forgetPending(j.upTo)
 	}
-	w.goUpIfDone(now)
-	if w.catching && len(w.pending) == 0 && w.appending != nil && w.appending.late {
-		w.probeAt = now.Add(minBackoff) // there is nothing to do but to wait for the disk
-	}
-}
-
-// goUpIfDone ends an outage when the database answers and nothing is left to give it.
-func (w *writer) goUpIfDone(now time.Time) {
-	if !w.catching || w.job != nil || w.segment != nil || w.appending != nil || len(w.pending)+len(w.emptied) > 0 {
-		return
-	}
-	w.spool.Seal()
-	if len(w.spool.Segments()) == 0 {
+	switch {
+	case w.segment != nil || len(w.pending) > 0:
+	case w.appending != nil: // it is stuck, and there is nothing else to do
+		w.probeAt = now.Add(minBackoff)
+	case w.nothingSealed():
 		w.goUp(now)
 	}
 }

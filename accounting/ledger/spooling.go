@@ -11,12 +11,11 @@ import (
 // spooling is what the writer knows of the spool.
 type spooling struct {
 	spool    *spool.Spool
-	number   uint64           // of the last entry
-	pending  []pending        // what is in memory alone, oldest first
-	size     int64            // of pending, in bytes
-	diskAt   time.Time        // the disk is not asked before
-	diskBad  bool             // it has failed the last time
-	emptied  []*spool.Segment // files that are to be deleted
+	number   uint64    // of the last entry
+	pending  []pending // what is in memory alone, oldest first
+	size     int64     // of pending, in bytes
+	diskAt   time.Time // the disk is not asked before
+	diskBad  bool      // it has failed the last time
 	appends  chan *appending
 	appended chan *appending
 	// appending is what the spooler is at; nil when it is idle.
@@ -38,8 +37,7 @@ type appending struct {
 	began    time.Time
 	upTo     uint64
 	payloads [][]byte
-	emptied  []*spool.Segment // to be deleted
-	late     bool             // nobody waits for it any more
+	late     bool // nobody waits for it any more
 	failure  error
 }
 
@@ -53,12 +51,7 @@ const (
 // runSpooler writes to the spool until there is nothing more to come, and closes it.
 func (w *writer) runSpooler() {
 	for a := range w.appends {
-		for _, segment := range a.emptied {
-			_ = segment.Delete() // or the next process does, and finds nothing new in it
-		}
-		if len(a.payloads) > 0 {
-			a.failure = w.spool.Append(a.upTo, a.payloads)
-		}
+		a.failure = w.spool.Append(a.upTo, a.payloads)
 		w.appended <- a
 	}
 	w.spoolClosed = w.spool.Close()
@@ -128,11 +121,10 @@ func (w *writer) startAppend(now time.Time) {
 		}
 		return
 	}
-	a := &appending{began: now, emptied: w.emptied}
-	w.emptied = nil
-	if now.Before(w.diskAt) && len(a.emptied) == 0 || len(w.pending)+len(a.emptied) == 0 {
+	if len(w.pending) == 0 || now.Before(w.diskAt) {
 		return
 	}
+	a := &appending{began: now}
 	for size := 0; len(a.payloads) < len(w.pending) && size < maxAppend; {
 		p := w.pending[len(a.payloads)]
 		a.payloads, a.upTo = append(a.payloads, p.data), p.number
@@ -164,16 +156,19 @@ func (w *writer) wasAppended(a *appending) {
 		w.settlePending(w.number)
 		return
 	}
-	if len(a.payloads) > 0 {
-		w.diskBad = false
-		w.settlePending(a.upTo)
-		w.forgetPending(a.upTo)
-	}
-	w.goUpIfDone(time.Now())
+	w.diskBad = false
+	w.settlePending(a.upTo)
+	w.forgetPending(a.upTo)
 }
 
 // appendingSoon reports that the spooler is at work and not stuck.
 func (w *writer) appendingSoon() bool { return w.appending != nil && !w.appending.late }
+
+// nothingSealed reports that there are no files, while the spooler is idle.
+func (w *writer) nothingSealed() bool {
+	w.spool.Seal()
+	return len(w.spool.Segments()) == 0
+}
 
 // forgetPending lets go of what is kept elsewhere.
 func (w *writer) forgetPending(upTo uint64) {

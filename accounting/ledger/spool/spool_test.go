@@ -82,9 +82,7 @@ func TestSpoolLeavesNothingBehindWhenItIsEmpty(t *testing.T) {
 	s.Seal()
 	for _, segment := range s.Segments() {
 		require.Equal(t, s.Size(), segment.Size())
-		s.Drop(segment)
-		require.NoError(t, segment.Delete())
-		require.NoError(t, segment.Delete(), "it is gone already")
+		require.NoError(t, s.Remove(segment))
 	}
 	require.Zero(t, s.Size())
 	require.NoError(t, s.Close())
@@ -115,8 +113,7 @@ func TestSpoolOfADeadProcessIsFound(t *testing.T) {
 	require.Empty(t, twice, "it belongs to the one that has found it")
 	require.Equal(t, want, readAll(t, found[0]))
 	for _, segment := range found[0].Segments() {
-		found[0].Drop(segment)
-		require.NoError(t, segment.Delete())
+		require.NoError(t, found[0].Remove(segment))
 	}
 	require.NoError(t, found[0].Close())
 	found, err = Abandoned(dir)
