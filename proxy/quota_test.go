@@ -99,7 +99,7 @@ func TestASlotIsGivenBackWithTheLastByte(t *testing.T) {
 
 // endlessStream goes on until its connection is closed.
 func endlessStream(e *fakeprovider.Exchange) {
-	defer e.Conn.Hold() // a write may fail before the end is read
+	defer e.Hold() // a write may fail before the end is read
 	e.StreamHead()
 	for e.Event(`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"And so it goes on, with words and words and words, for as long as anyone listens. "},"finish_reason":null}]}`) {
 		if !e.Pause(time.Millisecond) {
