@@ -30,6 +30,17 @@ func label(name string, known func(string) bool) string {
 	return name
 }
 
+// modelLabel returns the label of the model that a name stands for, or "other".
+func modelLabel(name string, of func(string) (string, bool)) string {
+	if name == "" || of == nil {
+		return otherLabel
+	}
+	if label, ok := of(name); ok {
+		return label
+	}
+	return otherLabel
+}
+
 // keyLabel tells requests without a key, where none is asked for, from those of a key
 // that is no longer configured.
 func keyLabel(alias string, known func(string) bool) string {
@@ -50,6 +61,15 @@ func sourceLabel(s Source) string {
 	switch s {
 	case SourceReported, SourceRunning, SourceEstimated, SourceNone:
 		return string(s)
+	default:
+		return otherLabel
+	}
+}
+
+func kindLabel(kind string) string {
+	switch kind {
+	case AttemptFirst, AttemptRetry, AttemptFallback, AttemptHedge:
+		return kind
 	default:
 		return otherLabel
 	}

@@ -42,6 +42,13 @@ type Intent struct {
 	PromptBytes int64 `json:"prompt_bytes,omitempty"`
 	// MayBill is what the provider charges for a cut answer, for the record of a crash.
 	MayBill string `json:"may_bill,omitempty"`
+	// Kind is why the attempt is made, one of the Attempt constants.
+	Kind string `json:"kind,omitempty"`
+	// Begun is when the attempt was begun; the zero time stands for Start, which is that
+	// of the exchange.
+	Begun time.Time `json:"begun,omitzero"`
+	// Before holds the attempts of the exchange that have ended already.
+	Before []Attempt `json:"before,omitempty"`
 	// Required says that the exchange must not go on unless the intent is durable in
 	// the ledger itself. One that is not required may be kept elsewhere for a while.
 	Required bool `json:"-"`
@@ -51,7 +58,11 @@ type Intent struct {
 // killed process had used.
 type Checkpoint struct {
 	UID UID `json:"uid"`
-	// Phase is that of the exchange at the time.
+	// AttemptID tells which of the exchange's attempts it describes: the one that leads.
+	// Where it is empty that is the last one.
+	AttemptID string `json:"attempt_id,omitempty"`
+	// Phase is that of the attempt at the time; one that has ended, while the exchange
+	// waits before the next, keeps how far it had come.
 	Phase Phase `json:"phase"`
 	// Input and Output are the provider's running counts; absent where it sends none.
 	Input  *int64 `json:"input,omitempty"`

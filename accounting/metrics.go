@@ -14,10 +14,13 @@ import (
 // records are counted or metrics are scraped, from any goroutine; they should
 // look at the current configuration, so that a reload needs no new Metrics.
 type MetricsOptions struct {
-	// Models, Providers and Keys report whether a name is configured (for
-	// keys: an alias). What is not becomes the label "other", and so does
-	// everything when the function is nil.
-	Models, Providers, Keys func(name string) bool
+	// Models is the label of the model that a name stands for: that of its
+	// configuration, however many names clients have for it.
+	Models func(name string) (label string, ok bool)
+	// Providers and Keys report whether a name is configured (for keys: an
+	// alias). What is not becomes the label "other", and so does everything
+	// when the function is nil; the same holds for Models.
+	Providers, Keys func(name string) bool
 	// InFlight counts the exchanges in flight by phase; nil means none.
 	InFlight func() map[Phase]int
 	// Version is sluice's own; "unknown" when empty.
@@ -34,6 +37,7 @@ type Metrics struct {
 	known    MetricsOptions
 
 	requests  *cappedCounter
+	attempts  *cappedCounter
 	tokens    *cappedCounter
 	cost      *cappedCounter
 	unpriced  *cappedCounter
@@ -59,7 +63,7 @@ func NewMetrics(options MetricsOptions) *Metrics {
 	m.makeCounters()
 	m.makeHistograms()
 	m.registry.MustRegister(
-		m.requests.vec, m.tokens.vec, m.cost.vec, m.unpriced.vec, m.toolCalls.vec,
+		m.requests.vec, m.attempts.vec, m.tokens.vec, m.cost.vec, m.unpriced.vec, m.toolCalls.vec,
 		m.keys, m.cancels, m.rejected,
 		m.upstreamClose, m.firstToken, m.requestDuration, m.overhead,
 		buildInfo(options.Version),
@@ -79,17 +83,21 @@ func (m *Metrics) makeCounters() {
 		Name: "sluice_requests_total",
 		Help: "Finished exchanges by provider, public model, outcome and HTTP status sent downstream.",
 	}, "provider", "model", "outcome", "code")
+	m.attempts = newCappedCounter(prometheus.CounterOpts{
+		Name: "sluice_attempts_total",
+		Help: "Upstream calls of finished exchanges by provider, public model, outcome of the call, and why it was made.",
+	}, "provider", "model", "outcome", "kind")
 	m.tokens = newCappedCounter(prometheus.CounterOpts{
 		Name: "sluice_tokens_total",
-		Help: "Tokens of finished exchanges by type and by source of the number. Types input_* are parts of input, output_* parts of output.",
+		Help: "Tokens of finished exchanges, abandoned calls included, by type and by source of the number. Types input_* are parts of input, output_* parts of output.",
 	}, "provider", "model", "type", "source")
 	m.cost = newCappedCounter(prometheus.CounterOpts{
 		Name: "sluice_cost_usd_total",
-		Help: "Cost in USD of the exchanges whose price is known.",
+		Help: "Cost in USD of the exchanges whose price is known, abandoned calls included.",
 	}, "provider", "model")
 	m.unpriced = newCappedCounter(prometheus.CounterOpts{
 		Name: "sluice_unpriced_total",
-		Help: "Exchanges that used tokens at a price that is not known. They have no cost.",
+		Help: "Exchanges and abandoned calls that used tokens at a price that is not known. They have no cost.",
 	}, "provider", "model")
 	m.toolCalls = newCappedCounter(prometheus.CounterOpts{
 		Name: "sluice_tool_calls_total",
@@ -138,16 +146,11 @@ func (m *Metrics) makeHistograms() {
 // added to it; zero or less means that it is not known.
 func (m *Metrics) Exchange(r *Record, overhead time.Duration) {
 	provider := label(r.Provider, m.known.Providers)
-	model := label(r.ModelAsked, m.known.Models)
+	model := modelLabel(r.ModelAsked, m.known.Models)
 	m.requests.add(1, provider, model, outcomeLabel(r.Outcome), statusLabel(r))
 	m.keys.WithLabelValues(m.keyNames.admit(keyLabel(r.Key, m.known.Keys))).Inc()
-	m.addTokens(provider, model, r)
-	switch {
-	case r.CostNanoUSD != nil && *r.CostNanoUSD >= 0:
-		m.cost.add(float64(*r.CostNanoUSD)/1e9, provider, model)
-	case r.Usage.Any():
-		m.unpriced.add(1, provider, model)
-	}
+	m.spent(provider, model, spending{r.Usage, r.UsageSource, r.OutputEstimated, r.CostNanoUSD})
+	m.countAttempts(model, r)
 	for i := range r.ToolCalls {
 		m.toolCalls.add(1, provider, model, boolLabel(r.ToolCalls[i].Complete))
 	}
@@ -169,12 +172,43 @@ func (m *Metrics) Rejected(code string) {
 	m.rejected.WithLabelValues(m.codes.admit(codeLabel(code))).Inc()
 }
 
+// spending is what an exchange, or an attempt beside its final one, has used.
+type spending struct {
+	usage           tokens.Usage
+	source          Source
+	outputEstimated bool
+	cost            *int64
+}
+
+// spent counts the tokens and the cost of a call.
+func (m *Metrics) spent(provider, model string, s spending) {
+	m.addTokens(provider, model, &s)
+	switch {
+	case s.cost != nil && *s.cost >= 0:
+		m.cost.add(float64(*s.cost)/1e9, provider, model)
+	case s.usage.Any():
+		m.unpriced.add(1, provider, model)
+	}
+}
+
+// countAttempts counts the calls of a record, and what those have used that it has not.
+func (m *Metrics) countAttempts(model string, r *Record) {
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		provider := label(a.Provider, m.known.Providers)
+		m.attempts.add(1, provider, model, outcomeLabel(a.Outcome), kindLabel(a.Kind))
+		if a.Abandoned() {
+			m.spent(provider, model, spending{a.Usage, a.UsageSource, false, a.CostNanoUSD})
+		}
+	}
+}
+
 // addTokens counts what is known of the usage; an absent count adds nothing,
 // not even a series.
-func (m *Metrics) addTokens(provider, model string, r *Record) {
-	source := sourceLabel(r.UsageSource)
+func (m *Metrics) addTokens(provider, model string, s *spending) {
+	source := sourceLabel(s.source)
 	output := source
-	if r.OutputEstimated {
+	if s.outputEstimated {
 		output = sourceLabel(SourceEstimated)
 	}
 	for _, part := range [...]struct {
@@ -182,13 +216,13 @@ func (m *Metrics) addTokens(provider, model string, r *Record) {
 		count  tokens.Count
 		source string
 	}{
-		{"input", r.Usage.Input, source},
-		{"input_cached", r.Usage.InputCached, source},
-		{"input_cache_write", r.Usage.InputCacheWrite, source},
-		{"input_audio", r.Usage.InputAudio, source},
-		{"output", r.Usage.Output, output},
-		{"output_reasoning", r.Usage.OutputReasoning, output},
-		{"output_audio", r.Usage.OutputAudio, output},
+		{"input", s.usage.Input, source},
+		{"input_cached", s.usage.InputCached, source},
+		{"input_cache_write", s.usage.InputCacheWrite, source},
+		{"input_audio", s.usage.InputAudio, source},
+		{"output", s.usage.Output, output},
+		{"output_reasoning", s.usage.OutputReasoning, output},
+		{"output_audio", s.usage.OutputAudio, output},
 	} {
 		if part.count.Known && part.count.N >= 0 {
 			m.tokens.add(float64(part.count.N), provider, model, part.kind, part.source)

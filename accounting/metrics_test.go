@@ -28,9 +28,14 @@ func anyOf(names ...string) func(string) bool {
 	}
 }
 
+// themselves labels models by their own names.
+func themselves(known func(string) bool) func(string) (string, bool) {
+	return func(name string) (string, bool) { return name, known(name) }
+}
+
 func testMetrics() *Metrics {
 	return NewMetrics(MetricsOptions{
-		Models: anyOf("fast", "smart"), Providers: anyOf("openai", "sim"), Keys: anyOf("team-a"),
+		Models: themselves(anyOf("fast", "smart")), Providers: anyOf("openai", "sim"), Keys: anyOf("team-a"),
 		InFlight: func() map[Phase]int { return map[Phase]int{PhaseStreaming: 3, PhaseConnect: 1} },
 		Version:  "v0.1.0",
 	})
@@ -230,7 +235,7 @@ func TestRandomModelsMakeNoSeries(t *testing.T) {
 
 func TestNoFamilyGrowsBeyondItsCapHoweverMuchIsConfigured(t *testing.T) {
 	everything := func(string) bool { return true }
-	m := NewMetrics(MetricsOptions{Models: everything, Providers: everything, Keys: everything})
+	m := NewMetrics(MetricsOptions{Models: themselves(everything), Providers: everything, Keys: everything})
 	statuses := []int{200, 400, 429, 500, 0}
 	const names = 1500
 	for i := range names {
@@ -238,6 +243,7 @@ func TestNoFamilyGrowsBeyondItsCapHoweverMuchIsConfigured(t *testing.T) {
 			r := fullRecord()
 			r.ModelAsked, r.Provider, r.Key = fmt.Sprint("model-", i), "openai", fmt.Sprint("key-", i)
 			r.Outcome, r.StatusDownstream = o, statuses[(i+j)%len(statuses)]
+			r.Attempts[0].Outcome = o
 			m.Exchange(r, 0)
 		}
 	}
@@ -247,7 +253,7 @@ func TestNoFamilyGrowsBeyondItsCapHoweverMuchIsConfigured(t *testing.T) {
 		requests += value
 	}
 	require.EqualValues(t, names*len(Outcomes()), requests, "sums stay right")
-	for _, name := range []string{"requests", "tokens", "cost_usd", "tool_calls", "key_requests"} {
+	for _, name := range []string{"requests", "attempts", "tokens", "cost_usd", "tool_calls", "key_requests"} {
 		series := len(family(got, "sluice_"+name+"_total"))
 		require.Greater(t, series, 500, name)
 		require.LessOrEqual(t, series, maxSeries, name)
@@ -264,6 +270,9 @@ func TestMetricsHoldNothingSecret(t *testing.T) {
 	r.Warnings, r.FinishReasons = []string{canary}, []string{canary}
 	r.ToolCalls[0].Name = canary
 	r.RawUsage = []byte(`"` + canary + `"`)
+	a := &r.Attempts[0]
+	a.ID, a.Provider, a.Model, a.Kind, a.Outcome, a.Code, a.UsageSource = canary, canary, canary, canary, canary, canary, canary
+	a.Usage, a.MayBill = r.Usage, canary
 	m.Exchange(r, time.Millisecond)
 	m.Rejected(canary)
 	require.NotContains(t, scrape(t, m), "canary")

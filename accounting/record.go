@@ -147,22 +147,6 @@ func SummarizeToolCalls(calls []ToolCall) []ToolCallSummary {
 	return out
 }
 
-// Attempt is one upstream call inside an exchange.
-type Attempt struct {
-	ID       string    `json:"id"`
-	Provider string    `json:"provider,omitempty"`
-	Model    string    `json:"model,omitempty"`
-	Phase    Phase     `json:"phase"`
-	Outcome  Outcome   `json:"outcome"`
-	Status   int       `json:"status,omitempty"`
-	Start    time.Time `json:"start"`
-	// Duration is monotonic; in JSON it is duration_ms, a float.
-	Duration time.Duration `json:"-"`
-	Code     string        `json:"code,omitempty"`
-	// Reused says that the call went over a kept upstream connection.
-	Reused bool `json:"reused"`
-}
-
 // The twins carry the members that encoding/json cannot derive from a
 // time.Duration; embedding the method-free type keeps the rest by its tags.
 type (
@@ -172,11 +156,6 @@ type (
 		ToHeaders    *float64 `json:"to_headers_ms,omitempty"`
 		ToFirstToken *float64 `json:"to_first_token_ms,omitempty"`
 		Total        *float64 `json:"total_ms,omitempty"`
-	}
-	attemptFields Attempt
-	attemptJSON   struct {
-		*attemptFields
-		Duration *float64 `json:"duration_ms,omitempty"`
 	}
 )
 
@@ -204,25 +183,6 @@ func (r *Record) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("decoding record: %w", err)
 	}
 	r.ToHeaders, r.ToFirstToken, r.Total = fromMillis(in.ToHeaders), fromMillis(in.ToFirstToken), fromMillis(in.Total)
-	return nil
-}
-
-// MarshalJSON writes the duration as milliseconds with fractions.
-func (a Attempt) MarshalJSON() ([]byte, error) {
-	b, err := json.Marshal(attemptJSON{attemptFields: (*attemptFields)(&a), Duration: toMillis(a.Duration)})
-	if err != nil {
-		return nil, fmt.Errorf("encoding attempt: %w", err)
-	}
-	return b, nil
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (a *Attempt) UnmarshalJSON(b []byte) error {
-	in := attemptJSON{attemptFields: (*attemptFields)(a)}
-	if err := json.Unmarshal(b, &in); err != nil {
-		return fmt.Errorf("decoding attempt: %w", err)
-	}
-	a.Duration = fromMillis(in.Duration)
 	return nil
 }
 

@@ -2,17 +2,22 @@ package accounting
 
 import (
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
 // LogValue is the record as one log line shows it, under the names of its JSON form.
-// What is absent is left out, as are the attempts and the raw usage, which the API and
-// the ledger have.
+// What is absent is left out, as is the raw usage, which the API and the ledger have.
+// Attempts are counted; where there are several, one text says what became of each.
 func (r *Record) LogValue() slog.Value {
 	var l logLine
 	l.text("id", r.ID)
+	if !r.UID.IsZero() {
+		l.text("uid", r.UID.String())
+	}
 	l.text("outcome", string(r.Outcome))
 	l.text("phase", r.Phase.String())
 	l.text("code", r.Code)
@@ -39,6 +44,7 @@ func (r *Record) LogValue() slog.Value {
 	if r.CloseMicros != nil {
 		l.add(slog.Int64("close_us", *r.CloseMicros))
 	}
+	l.attempts(r)
 	l.number("tool_calls", int64(len(r.ToolCalls)))
 	l.number("bad_events", r.BadEvents)
 	if r.AccountingDegraded {
@@ -46,6 +52,47 @@ func (r *Record) LogValue() slog.Value {
 	}
 	l.text("upstream_request_id", r.UpstreamRequestID)
 	return slog.GroupValue(l...)
+}
+
+// attempts adds how many there were, and what became of each where there were several.
+func (l *logLine) attempts(r *Record) {
+	l.number("attempts", int64(len(r.Attempts)))
+	if len(r.Attempts) < 2 {
+		return
+	}
+	var list strings.Builder
+	for i := range r.Attempts {
+		if i > 0 {
+			list.WriteString(", ")
+		}
+		r.Attempts[i].describe(&list)
+	}
+	l.text("attempt_list", list.String())
+	l.number("abandoned_cost_nano_usd", r.AbandonedCost())
+}
+
+// describe writes an attempt as "retry openai/gpt-4o upstream_error upstream_rate_limited 429".
+func (a *Attempt) describe(to *strings.Builder) {
+	target := strings.Trim(a.Provider+"/"+a.Model, "/")
+	status := ""
+	if a.Status != 0 {
+		status = strconv.Itoa(a.Status)
+	}
+	code := a.Code
+	if code == string(a.Outcome) {
+		code = ""
+	}
+	first := true
+	for _, word := range []string{a.Kind, target, string(a.Outcome), code, status} {
+		if word == "" {
+			continue
+		}
+		if !first {
+			to.WriteByte(' ')
+		}
+		first = false
+		to.WriteString(word)
+	}
 }
 
 type logLine []slog.Attr

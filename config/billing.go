@@ -166,9 +166,8 @@ func isBelow(name, domain string) bool {
 // isOwnMachine reports whether a host is this machine or one of a private network, going
 // by its name alone: no vendor is called by a name without a dot.
 func isOwnMachine(name string) bool {
-	if ip, err := netip.ParseAddr(name); err == nil {
-		ip = ip.Unmap()
-		return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
+	if _, err := netip.ParseAddr(name); err == nil {
+		return isPrivate(name)
 	}
 	for _, suffix := range []string{".local", ".localhost", ".internal", ".lan", ".home.arpa", ".svc"} {
 		if strings.HasSuffix(name, suffix) {

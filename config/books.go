@@ -12,14 +12,14 @@ const LedgerMemory = "memory:"
 
 // Capture bounds what is kept of prompts and answers.
 type Capture struct {
-	Keep     Duration `yaml:"keep" doc:"How long prompts and answers are kept, as in 7d."`
-	MaxBytes Size     `yaml:"max_bytes" min:"1" max:"16777216" doc:"Most that is kept of one prompt, and of one answer; what is longer is cut."`
+	Keep     Duration `yaml:"keep" live:"false" doc:"How long prompts and answers are kept, as in 7d."`
+	MaxBytes Size     `yaml:"max_bytes" live:"true" min:"1" max:"16777216" doc:"Most that is kept of one prompt, and of one answer; what is longer is cut."`
 }
 
 // Prices say what tokens cost, besides the built-in table.
 type Prices struct {
 	// File is empty when there is none.
-	File string `yaml:"file,omitempty" doc:"JSON file with prices, in the form of LiteLLM's table or of models.dev. sluice prices fetch gets one. It is read at the start."`
+	File string `yaml:"file,omitempty" doc:"JSON file with prices, in the form of LiteLLM's table or of models.dev. sluice prices fetch gets one. It is read at the start and at every reload."`
 	// Overrides go before File, which goes before the built-in table.
 	Overrides []Price `yaml:"overrides,omitempty" doc:"Prices of your own. They go before those of the file and the built-in ones."`
 }

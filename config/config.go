@@ -22,51 +22,55 @@ const (
 	OriginSimulator Origin = "simulator"
 )
 
-// Config is the whole configuration. Its defaults are those of Default.
+// Config is the whole configuration. Its defaults are those of Default. The tag live
+// says whether a reload can change a value and all that is in it; see FixedChanges.
 type Config struct {
 	// Listen is the address of the API listener: "host:port" or "unix:/path".
-	Listen string `yaml:"listen" doc:"Address of the API listener: host:port, :port, or unix:/path/to.sock."`
+	Listen string `yaml:"listen" live:"false" doc:"Address of the API listener: host:port, :port, or unix:/path/to.sock."`
 	// TLS is nil when the API listener speaks plain HTTP.
-	TLS *TLS `yaml:"tls,omitempty" doc:"Serve the API over TLS with this certificate. Omit for plain HTTP."`
+	TLS *TLS `yaml:"tls,omitempty" live:"false" doc:"Serve the API over TLS with this certificate. Omit for plain HTTP."`
 	// HalfClose is HalfCloseGone or HalfCloseFinish.
-	HalfClose string `yaml:"half_close" enum:"gone,finish" doc:"What a client that shuts down its sending side means: gone (it left, stop the upstream) or finish (keep answering)."`
+	HalfClose string `yaml:"half_close" live:"false" enum:"gone,finish" doc:"What a client that shuts down its sending side means: gone (it left, stop the upstream) or finish (keep answering)."`
 	// ResponseModel is ResponseModelPublic or ResponseModelUpstream.
-	ResponseModel string `yaml:"response_model" enum:"public,upstream" doc:"Model name in answers: public (the name the client asked for) or upstream (the name the provider reports)."`
+	ResponseModel string `yaml:"response_model" live:"true" enum:"public,upstream" doc:"Model name in answers: public (the name the client asked for) or upstream (the name the provider reports)."`
 	// KeepAlive is the interval of SSE comments on a silent stream; 0 sends none.
-	KeepAlive Duration `yaml:"keep_alive" doc:"Interval of SSE comments on a silent stream. 0 sends none."`
-	Admin     Admin    `yaml:"admin" doc:"The admin listener: metrics and probes."`
+	KeepAlive Duration `yaml:"keep_alive" live:"true" doc:"Interval of SSE comments on a silent stream. 0 sends none."`
+	Admin     Admin    `yaml:"admin" live:"false" doc:"The admin listener: metrics and probes."`
 	// Providers holds at least one entry in a loaded configuration.
-	Providers []Provider `yaml:"providers" doc:"Vendor endpoints. Omit to take them from OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and COHERE_API_KEY."`
+	Providers []Provider `yaml:"providers" live:"true" doc:"Vendor endpoints. Omit to take them from OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and COHERE_API_KEY."`
 	// Models may be empty: any model name then goes to the first provider, or
 	// to the provider that a "provider/model" name asks for.
-	Models   []Model  `yaml:"models" doc:"Public model names. Omit to send any model name to the first provider, or to the one named by provider/model."`
-	Keys     []Key    `yaml:"keys" doc:"Keys that clients may use. Omit to let anyone in who can reach the listener."`
-	Timeouts Timeouts `yaml:"timeouts" doc:"Time limits. 0 means no limit, except for drain."`
-	Limits   Limits   `yaml:"limits" doc:"Size limits."`
+	Models   []Model  `yaml:"models" live:"true" doc:"Public model names. Omit to send any model name to the first provider, or to the one named by provider/model."`
+	Keys     []Key    `yaml:"keys" live:"true" doc:"Keys that clients may use. Omit to let anyone in who can reach the listener."`
+	Timeouts Timeouts `yaml:"timeouts" live:"true" doc:"Time limits. 0 means no limit, except for drain."`
+	Limits   Limits   `yaml:"limits" live:"true" doc:"Size limits, and limits of connections."`
+	Retry    Retry    `yaml:"retry" live:"true" doc:"When another upstream call is made for a request. It never is after a byte of the answer has reached the client."`
+	Breaker  Breaker  `yaml:"breaker" live:"true" doc:"When a target counts as broken. It is then left to the others until it has proved itself again."`
+	Queue    Queue    `yaml:"queue" live:"true" doc:"Requests that wait for a target that has all the requests it may have (max_concurrent)."`
 	Log      Log      `yaml:"log" doc:"Logging, to standard error."`
 	// Ledger is the URL of the books, empty for the SQLite file of LedgerURL.
-	Ledger SecretURL `yaml:"ledger,omitempty" doc:"Where the record of every exchange is kept: sqlite:///path/ledger.db, postgres://user:password@host/database for several replicas, or memory for the last records only. Default: the SQLite file ledger.db in the state folder of the user, see docs/configuration.md."`
+	Ledger SecretURL `yaml:"ledger,omitempty" live:"false" doc:"Where the record of every exchange is kept: sqlite:///path/ledger.db, postgres://user:password@host/database for several replicas, or memory for the last records only. Default: the SQLite file ledger.db in the state folder of the user, see docs/configuration.md."`
 	// OnLedgerFailure is one of the OnLedgerFailure constants.
-	OnLedgerFailure string `yaml:"on_ledger_failure" enum:"auto,refuse,allow" doc:"While the ledger cannot be written: refuse new requests (503), allow them and keep their records in the spool until it can, or auto: refuse for keys with a hard budget and allow for the others."`
+	OnLedgerFailure string `yaml:"on_ledger_failure" live:"true" enum:"auto,refuse,allow" doc:"While the ledger cannot be written: refuse new requests (503), allow them and keep their records in the spool until it can, or auto: refuse for keys with a hard budget and allow for the others."`
 	// Spool bounds what is kept beside the ledger while it cannot be written.
-	Spool Size `yaml:"spool" min:"1048576" max:"68719476736" doc:"Room for the records that wait while the ledger cannot be written, in memory and on disk. New requests are refused when it is full."`
+	Spool Size `yaml:"spool" live:"false" min:"1048576" max:"68719476736" doc:"Room for the records that wait while the ledger cannot be written, in memory and on disk. New requests are refused when it is full."`
 	// SpoolDir is empty for the folder of the SQLite file, or the state folder.
-	SpoolDir string `yaml:"spool_dir,omitempty" doc:"Folder for these records. Default: that of the SQLite file, with PostgreSQL the state folder of the user."`
+	SpoolDir string `yaml:"spool_dir,omitempty" live:"false" doc:"Folder for these records. Default: that of the SQLite file, with PostgreSQL the state folder of the user."`
 	// Keep is 0 when records are kept for ever.
-	Keep Duration `yaml:"keep" doc:"How long records are kept, as in 90d. The sums of each day stay. 0 keeps them for ever."`
+	Keep Duration `yaml:"keep" live:"false" doc:"How long records are kept, as in 90d. The sums of each day stay. 0 keeps them for ever."`
 	// Records is the number of finished exchanges kept in memory.
-	Records int     `yaml:"records" min:"1" max:"10000000" doc:"How many finished exchanges are remembered in memory, for the API to find at once."`
+	Records int     `yaml:"records" live:"false" min:"1" max:"10000000" doc:"How many finished exchanges are remembered in memory, for the API to find at once."`
 	Capture Capture `yaml:"capture" doc:"What is kept of prompts and answers where a key or a model has capture: true. Nothing is elsewhere."`
-	Prices  Prices  `yaml:"prices" doc:"What tokens cost. A built-in table has the main models."`
+	Prices  Prices  `yaml:"prices" live:"true" doc:"What tokens cost. A built-in table has the main models."`
 	// Redis is empty when limits are those of this process alone.
-	Redis SecretURL `yaml:"redis,omitempty" doc:"URL of a Redis or Valkey server that replicas share limits, the list of requests and cancels through: redis://user:password@host:6379/0, or rediss:// with TLS. Omit for a single process."`
+	Redis SecretURL `yaml:"redis,omitempty" live:"false" doc:"URL of a Redis or Valkey server that replicas share limits, the list of requests and cancels through: redis://user:password@host:6379/0, or rediss:// with TLS. Omit for a single process."`
 	// Extensions tells whether answers may hold members that the client's dialect
 	// does not have.
-	Extensions bool `yaml:"extensions" doc:"Put what the client's dialect has no place for into answers, under names of its own: sluice, extra_content, images. Turn off for strict clients."`
+	Extensions bool `yaml:"extensions" live:"true" doc:"Put what the client's dialect has no place for into answers, under names of its own: sluice, extra_content, images. Turn off for strict clients."`
 	// ThoughtMemory is 0 when nothing is remembered.
-	ThoughtMemory Size `yaml:"thought_memory" max:"2147483648" doc:"Memory for the signatures of thoughts and tool calls, which providers want back in the next request and most clients drop. 0 remembers none."`
+	ThoughtMemory Size `yaml:"thought_memory" live:"false" max:"2147483648" doc:"Memory for the signatures of thoughts and tool calls, which providers want back in the next request and most clients drop. 0 remembers none."`
 	// ModelData is empty when only the built-in facts are used.
-	ModelData string `yaml:"model_data,omitempty" doc:"JSON file that extends or replaces what is known of models: limits, reasoning, refused parameters."`
+	ModelData string `yaml:"model_data,omitempty" live:"true" doc:"JSON file that extends or replaces what is known of models: limits, reasoning, refused parameters."`
 
 	// Origin tells where Providers came from.
 	Origin Origin `yaml:"-" json:"-"`
@@ -93,46 +97,6 @@ type TLS struct {
 	KeyFile  string `yaml:"key_file" required:"true" doc:"PEM file with the private key."`
 }
 
-// Admin configures the admin listener.
-type Admin struct {
-	// Listen is "host:port", "unix:/path", or empty or "off" for no listener.
-	Listen string `yaml:"listen" doc:"Address of the admin listener, like listen. off disables it."`
-}
-
-// Enabled reports whether there is an admin listener.
-func (a Admin) Enabled() bool { return a.Listen != "" && a.Listen != "off" }
-
-// Model maps a public model name to targets.
-type Model struct {
-	Name    string   `yaml:"name" required:"true" doc:"The name clients ask for."`
-	Targets []Target `yaml:"targets" required:"true" doc:"Where the model is served. At least one."`
-	Limits  Quota    `yaml:"limits,omitempty" doc:"Limits of all requests for this model together."`
-	Capture bool     `yaml:"capture" doc:"Keep prompts and answers of this model."`
-}
-
-// Target is a provider and the name the model has there.
-type Target struct {
-	Provider string `yaml:"provider" required:"true" doc:"Name of a provider."`
-	// Model is never empty in a loaded configuration.
-	Model  string `yaml:"model" doc:"Name of the model at the provider. Omit if it is the public name."`
-	Weight int    `yaml:"weight" min:"1" max:"1000" doc:"Share of the requests among the targets of this model."`
-}
-
-// Key is a credential that clients may use; only its hash is configured.
-type Key struct {
-	Alias string `yaml:"alias" required:"true" doc:"Name of the key in logs, records and labels. Letters, digits, dot, dash, underscore."`
-	// SHA256 is the hash of the key as 64 lower-case hex digits.
-	SHA256 string `yaml:"sha256" required:"true" doc:"SHA-256 of the key as 64 hex digits, as printed by sluice keys new and sluice keys hash."`
-	Admin  bool   `yaml:"admin" doc:"May see and cancel the requests of other keys, and manage keys."`
-	// Models is empty when the key may ask for any.
-	Models   []string          `yaml:"models,omitempty" doc:"Models that the key may ask for; a * stands for any run of characters. Omit to allow all."`
-	Metadata map[string]string `yaml:"metadata,omitempty" doc:"Notes about the key, as a team or a cost centre; they are kept in the records of its requests."`
-	Limits   Quota             `yaml:"limits,omitempty" doc:"Limits of the requests of this key."`
-	Capture  bool              `yaml:"capture" doc:"Keep prompts and answers of this key."`
-	// OnLedgerFailure is empty when the setting of the whole configuration holds.
-	OnLedgerFailure string `yaml:"on_ledger_failure,omitempty" enum:"refuse,allow" doc:"The setting of the same name, for this key."`
-}
-
 // Timeouts are the time limits of an exchange and its connections.
 type Timeouts struct {
 	Connect        Duration `yaml:"connect" doc:"To a provider: name lookup, TCP and TLS together."`
@@ -151,10 +115,15 @@ type Limits struct {
 	MaxBody   Size `yaml:"max_body" min:"1" max:"2147483648" doc:"Largest request body. Larger ones get 413."`
 	MaxHeader Size `yaml:"max_header" min:"1024" max:"1048576" doc:"Largest request head. Larger ones get 431."`
 	MaxAnswer Size `yaml:"max_answer" min:"1024" max:"2147483648" doc:"Largest answer that is not streamed; it is held in memory."`
+	// Bodies is 0 for a share of the memory limit of the process.
+	Bodies Size `yaml:"bodies,omitempty" doc:"Memory for the bodies of all requests that are open, each counted twice. Requests beyond it get 503. Default: half of the memory limit of the process (GOMEMLIMIT, or of the control group), without one 1 GiB."`
+	// Connections is 0 for what the descriptors allow.
+	Connections      int `yaml:"connections,omitempty" min:"0" max:"10000000" doc:"Client connections at the same time; more are closed at once. Default: as many as the limit of open files allows."`
+	ConnectionsPerIP int `yaml:"connections_per_ip,omitempty" min:"0" max:"10000000" doc:"Connections of one client address at the same time; more are closed at once. 0 sets no bound."`
 }
 
 // Log configures logging.
 type Log struct {
-	Level  string `yaml:"level" enum:"debug,info,warn,error" doc:"Least severe level that is logged."`
-	Format string `yaml:"format" enum:"auto,json,text" doc:"json, text, or auto: text on a terminal and json elsewhere."`
+	Level  string `yaml:"level" live:"true" enum:"debug,info,warn,error" doc:"Least severe level that is logged."`
+	Format string `yaml:"format" live:"false" enum:"auto,json,text" doc:"json, text, or auto: text on a terminal and json elsewhere."`
 }

@@ -25,9 +25,12 @@ func (c *Config) setDefaults() {
 	c.HalfClose = HalfCloseGone
 	c.ResponseModel = ResponseModelPublic
 	c.KeepAlive = Duration(15 * time.Second)
-	c.Admin.Listen = DefaultAdminListen
+	c.Admin.setDefaults()
 	c.Timeouts.setDefaults()
 	c.Limits.setDefaults()
+	c.Retry.setDefaults()
+	c.Breaker.setDefaults()
+	c.Queue.setDefaults()
 	c.Log = Log{Level: "info", Format: "auto"}
 	c.OnLedgerFailure = OnLedgerFailureAuto
 	c.Spool = 64 * MiB
@@ -48,11 +51,7 @@ func (p *Provider) setDefaults() {
 	p.Limits.setDefaults()
 }
 
-func (m *Model) setDefaults() { m.Limits.setDefaults() }
-
 func (k *Key) setDefaults() { k.Limits.setDefaults() }
-
-func (t *Target) setDefaults() { t.Weight = 1 }
 
 func (t *Timeouts) setDefaults() {
 	*t = Timeouts{
@@ -61,7 +60,7 @@ func (t *Timeouts) setDefaults() {
 		Idle:           Duration(300 * time.Second),
 		Total:          0,
 		ClientStall:    Duration(30 * time.Second),
-		Drain:          Duration(30 * time.Second),
+		Drain:          Duration(25 * time.Second), // Kubernetes kills after 30 s
 		RequestHeaders: Duration(10 * time.Second),
 		RequestBody:    Duration(30 * time.Second),
 		KeepAlive:      Duration(60 * time.Second),

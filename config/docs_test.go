@@ -18,9 +18,12 @@ const docsPage = "../docs/configuration.md"
 func TestDocumentationHasEveryKeyWithItsDefault(t *testing.T) {
 	page, err := os.ReadFile(docsPage)
 	require.NoError(t, err)
+	live := reloadable()
 	rows := map[string]string{} // default column by key
 	for _, cells := range tableRows(string(page), "key") {
+		require.Len(t, cells, 4, cells[0])
 		rows[cells[0]] = cells[1]
+		require.Equal(t, live[cells[0]], cells[2], "column reload of %s", cells[0])
 	}
 	for _, cells := range tableRows(string(page), "limit") { // of three lists
 		for _, list := range []string{"providers", "models", "keys"} {
@@ -77,16 +80,16 @@ func tableRows(page, heading string) [][]string {
 	var rows [][]string
 	inside := false
 	for line := range strings.Lines(page) {
-		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
+		cells := strings.Split(strings.Trim(line, "| \n"), "|")
+		for i := range cells {
+			cells[i] = strings.Trim(cells[i], "` ")
+		}
 		switch {
 		case !strings.HasPrefix(line, "|"):
 			inside = false
 		case cells[0] == heading:
 			inside = true
 		case inside && !strings.HasPrefix(line, "|-"):
-			for i := range cells {
-				cells[i] = strings.Trim(cells[i], "` ")
-			}
 			rows = append(rows, cells)
 		}
 	}

@@ -17,6 +17,9 @@ type field struct {
 	rule  rule
 	// omitEmpty means that a value that is not set is left out of what is written.
 	omitEmpty bool
+	// live is the tag that says whether a reload can change the value: true, false, or
+	// empty for what holds of the mapping around it.
+	live string
 }
 
 // rule is what a single value must satisfy on its own.
@@ -36,7 +39,7 @@ func fieldsOf(t reflect.Type) []field {
 		if name == "" || name == "-" {
 			continue
 		}
-		f := field{name: name, index: i, doc: member.Tag.Get("doc"), omitEmpty: options == "omitempty"}
+		f := field{name: name, index: i, doc: member.Tag.Get("doc"), omitEmpty: options == "omitempty", live: member.Tag.Get("live")}
 		f.rule.required = member.Tag.Get("required") == "true"
 		if enum := member.Tag.Get("enum"); enum != "" {
 			f.rule.enum = strings.Split(enum, ",")

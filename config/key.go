@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -17,6 +16,21 @@ const (
 	maxKeyJSON  = 256 << 10
 	maxKeyDepth = 16
 )
+
+// Key is a credential that clients may use; only its hash is configured.
+type Key struct {
+	Alias string `yaml:"alias" required:"true" doc:"Name of the key in logs, records and labels. Letters, digits, dot, dash, underscore."`
+	// SHA256 is the hash of the key as 64 lower-case hex digits.
+	SHA256 string `yaml:"sha256" required:"true" doc:"SHA-256 of the key as 64 hex digits, as printed by sluice keys new and sluice keys hash."`
+	Admin  bool   `yaml:"admin" doc:"May see and cancel the requests of other keys, and manage keys."`
+	// Models is empty when the key may ask for any.
+	Models   []string          `yaml:"models,omitempty" doc:"Models that the key may ask for; a * stands for any run of characters. Omit to allow all."`
+	Metadata map[string]string `yaml:"metadata,omitempty" doc:"Notes about the key, as a team or a cost centre; they are kept in the records of its requests."`
+	Limits   Quota             `yaml:"limits,omitempty" doc:"Limits of the requests of this key."`
+	Capture  bool              `yaml:"capture" doc:"Keep prompts and answers of this key."`
+	// OnLedgerFailure is empty when the setting of the whole configuration holds.
+	OnLedgerFailure string `yaml:"on_ledger_failure,omitempty" enum:"refuse,allow" doc:"The setting of the same name, for this key."`
+}
 
 // ParseKey reads the settings of a key from a JSON object with the names, the rules and
 // the problems of the configuration file. Neither the alias nor the hash needs to be
@@ -56,33 +70,11 @@ func (k Key) SettingsJSON() ([]byte, error) {
 // Allows reports whether the key may ask for a model, by the name that clients use.
 func (k Key) Allows(model string) bool {
 	for _, pattern := range k.Models {
-		if matches(pattern, model) {
+		if _, ok := MatchName(pattern, model); ok {
 			return true
 		}
 	}
 	return len(k.Models) == 0
-}
-
-// matches reports whether name is pattern, in which a * stands for any run of characters.
-func matches(pattern, name string) bool {
-	first, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == name
-	}
-	name, ok := strings.CutPrefix(name, first)
-	if !ok {
-		return false
-	}
-	parts := strings.Split(rest, "*")
-	last := len(parts) - 1
-	for _, part := range parts[:last] {
-		i := strings.Index(name, part)
-		if i < 0 {
-			return false
-		}
-		name = name[i+len(part):]
-	}
-	return strings.HasSuffix(name, parts[last])
 }
 
 func parseKey(src []byte, optional ...string) (Key, error) {

@@ -77,11 +77,11 @@ func (k *checker) modelPattern(path, pattern string) {
 	if len(k.Models) == 0 {
 		return
 	}
-	names := make([]string, len(k.Models))
-	for i, m := range k.Models {
-		names[i] = m.Name
+	var names []string
+	for _, m := range k.Models {
+		names = append(append(names, m.Name), m.Aliases...)
 	}
-	if slices.ContainsFunc(names, func(name string) bool { return matches(pattern, name) }) ||
+	if slices.ContainsFunc(names, func(name string) bool { return matchSome(pattern, name) }) ||
 		slices.ContainsFunc(k.Providers, func(p Provider) bool { return mayBegin(pattern, p.Name+"/") }) {
 		return
 	}

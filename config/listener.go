@@ -79,6 +79,13 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
+// isPrivate reports whether host is this machine, or an address of a private network.
+func isPrivate(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return isLoopback(host) || err == nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
+}
+
 func (k *checker) listeners() {
 	api, err := parseAddress(k.Listen)
 	if err != nil {

@@ -29,13 +29,18 @@ func TestDefaults(t *testing.T) {
 	want.Providers, want.StateFolder = c.Providers, c.StateFolder
 	require.Equal(t, want, c)
 	require.Equal(t, ":8080", c.Listen)
-	require.Equal(t, "127.0.0.1:9090", c.Admin.Listen)
+	require.Equal(t, config.Admin{Listen: "127.0.0.1:9090", Auth: config.AdminAuthAuto}, c.Admin)
 	require.True(t, c.Admin.Enabled())
 	require.Equal(t, config.Timeouts{
-		Connect: seconds(5), FirstToken: seconds(600), Idle: seconds(300), ClientStall: seconds(30), Drain: seconds(30),
+		Connect: seconds(5), FirstToken: seconds(600), Idle: seconds(300), ClientStall: seconds(30), Drain: seconds(25),
 		RequestHeaders: seconds(10), RequestBody: seconds(30), KeepAlive: seconds(60),
 	}, c.Timeouts)
 	require.Equal(t, config.Limits{MaxBody: 32 << 20, MaxHeader: 32 << 10, MaxAnswer: 64 << 20}, c.Limits)
+	require.Equal(t, config.Retry{
+		Attempts: 3, Within: seconds(30), Backoff: config.Duration(250 * time.Millisecond), MaxRetryAfter: seconds(10), Budget: 20,
+	}, c.Retry)
+	require.Equal(t, config.Breaker{Failures: 5, Open: seconds(15)}, c.Breaker)
+	require.Equal(t, config.Queue{Max: 100, Wait: seconds(30)}, c.Queue)
 	require.Equal(t, config.Log{Level: "info", Format: "auto"}, c.Log)
 	require.Equal(t, 10000, c.Records)
 	require.Equal(t, "90d", c.Keep.String())

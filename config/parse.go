@@ -57,9 +57,7 @@ func (c *Config) resolve(getenv Getenv) {
 	for i := range c.Models {
 		model := &c.Models[i]
 		for j := range model.Targets {
-			if model.Targets[j].Model == "" {
-				model.Targets[j].Model = model.Name
-			}
+			model.Targets[j].Model = model.Targets[j].upstream(*model)
 		}
 	}
 }

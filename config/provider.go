@@ -26,7 +26,9 @@ type Provider struct {
 	APIKey Secret `yaml:"api_key,omitempty" doc:"Credential for the provider. Omit to pass the client's own credential through; on vertex and bedrock, to use those of the machine."`
 	// Headers are added to every request to the provider.
 	Headers map[string]Secret `yaml:"headers,omitempty" doc:"Extra request headers for the provider."`
-	CAFile  string            `yaml:"ca_file,omitempty" doc:"PEM file with certificate authorities to trust besides the system's."`
+	// DenyPrivate refuses addresses that are not public, after the name is resolved.
+	DenyPrivate bool   `yaml:"deny_private" doc:"Never connect to loopback, private, link-local and other addresses that are not public, whatever the name of the provider resolves to."`
+	CAFile      string `yaml:"ca_file,omitempty" doc:"PEM file with certificate authorities to trust besides the system's."`
 	// IncludeUsage is never nil in a loaded configuration for the dialects that know
 	// it, and always nil for the others.
 	IncludeUsage *bool `yaml:"include_usage,omitempty" doc:"Ask for the usage of streams (stream_options.include_usage) when the client did not. Turn off for servers that refuse it."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/textproto"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -46,6 +47,7 @@ func (k *checker) simulator(path string, p Provider) {
 		{"api_key", p.APIKey != ""},
 		{"headers", len(p.Headers) > 0},
 		{"ca_file", p.CAFile != ""},
+		{"deny_private", p.DenyPrivate},
 	} {
 		if member.set {
 			k.add(path+"."+member.name, "the simulator is built in and takes no %s", member.name)
@@ -103,6 +105,9 @@ func (k *checker) remote(path string, p Provider) {
 		k.add(path+".api_key", "%v", err)
 	}
 	k.headers(path+".headers", p)
+	if u, err := url.Parse(p.Endpoint()); err == nil && p.DenyPrivate && isPrivate(u.Hostname()) {
+		k.add(path+".deny_private", "refuses the provider's own address, which is not public")
+	}
 	if p.CAFile != "" {
 		k.caFile(path+".ca_file", p.CAFile)
 	}
@@ -148,13 +153,18 @@ var connectionHeaders = []string{
 // signatureHeaders are part of a signature with AWS credentials.
 var signatureHeaders = []string{"X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256"}
 
+// isToken reports whether name can be that of a header, by RFC 9110.
+func isToken(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		letter := r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
+}
+
 func (p Provider) validHeaderName(name string) error {
-	token := func(r rune) bool {
-		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	}
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	switch {
-	case name == "" || strings.ContainsFunc(name, func(r rune) bool { return !token(r) }):
+	case !isToken(name):
 		return errors.New("is not a header name")
 	case slices.Contains(connectionHeaders, canonical):
 		return errors.New("is set by sluice itself")

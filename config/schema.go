@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 )
 
 //go:generate go test -run TestSchemaFileIsCurrent -update .
@@ -77,7 +78,8 @@ func mappingSchema(v reflect.Value) object {
 		member := v.Field(f.index)
 		property := typeSchema(member, f)
 		property["description"] = f.doc
-		if value, ok := defaultOf(member); ok && !f.rule.required {
+		// A default that is told in words is none of this type.
+		if value, ok := defaultOf(member); ok && !f.rule.required && !strings.Contains(f.doc, "Default:") {
 			property["default"] = value
 		}
 		properties[f.name] = property

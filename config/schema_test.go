@@ -146,7 +146,7 @@ func TestExampleSwitchedOnHasNoOtherProblemThanMissingFiles(t *testing.T) {
 
 func TestExampleShowsTheDefaults(t *testing.T) {
 	src := readExample(t)
-	kept := regexp.MustCompile(`(?m)^(|  )#((?:half_close|response_model|keep_alive|records|extensions|thought_memory|on_ledger_failure|spool|keep|capture|max_bytes|timeouts|limits|log|connect|first_token|idle|total|client_stall|drain|request_headers|request_body|max_body|max_header|max_answer|level|format):)`).
+	kept := regexp.MustCompile(`(?m)^(|  )#((?:half_close|response_model|keep_alive|records|extensions|thought_memory|on_ledger_failure|spool|keep|capture|max_bytes|timeouts|limits|log|connect|first_token|idle|total|client_stall|drain|request_headers|request_body|max_body|max_header|max_answer|connections_per_ip|auth|retry|attempts|same_target|within|backoff|max_retry_after|budget|breaker|failures|open|queue|max|wait|level|format):)`).
 		ReplaceAll(src, []byte("$1$2"))
 	c, err := config.Parse(kept, "config.yaml", noEnvironment)
 	require.NoError(t, err)

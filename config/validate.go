@@ -27,9 +27,11 @@ type checker struct {
 func check(c *Config, problems *Problems, from *loader) {
 	k := newChecker(c, problems, from)
 	k.listeners()
+	k.admin()
 	k.tls()
 	k.providers()
 	k.models()
+	k.routing()
 	k.keys()
 	k.books()
 	if k.ModelData != "" {
@@ -100,10 +102,7 @@ func (k *checker) uniqueNames(list, member, noun string, names []string, valid f
 	}
 }
 
-var (
-	plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}$`)
-)
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // reservedName is the label value of everything that is not configured.
 const reservedName = "other"
@@ -118,57 +117,6 @@ func validPlainName(name string) error {
 		return fmt.Errorf("must be 1 to 64 letters, digits, dots, dashes or underscores and begin with a letter or digit")
 	}
 	return nil
-}
-
-func validModelName(name string) error {
-	switch {
-	case name == reservedName:
-		return fmt.Errorf("is reserved: metrics use it for whatever is not configured")
-	case !modelName.MatchString(name):
-		return fmt.Errorf("must be 1 to 128 letters, digits or any of . _ : @ / + - and begin with a letter or digit")
-	}
-	return nil
-}
-
-// upstreamModelName only keeps out what cannot be part of any model name;
-// vendors are free in theirs.
-func validUpstreamModel(name string) error {
-	if len(name) > 256 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("must be at most 256 bytes without control characters")
-	}
-	return nil
-}
-
-func (k *checker) models() {
-	names := make([]string, len(k.Models))
-	for i, m := range k.Models {
-		names[i] = m.Name
-	}
-	k.uniqueNames("models", "name", "model", names, validModelName)
-
-	known := make([]string, len(k.Providers))
-	for i, p := range k.Providers {
-		known[i] = p.Name
-	}
-	for i, m := range k.Models {
-		list := fmt.Sprintf("models[%d].targets", i)
-		if _, given := k.positions[list]; given && len(m.Targets) == 0 {
-			k.add(list, "must name at least one target")
-		}
-		for j, t := range m.Targets {
-			k.target(fmt.Sprintf("%s[%d]", list, j), t, known)
-		}
-		k.quota(fmt.Sprintf("models[%d].limits", i), m.Limits)
-	}
-}
-
-func (k *checker) target(path string, t Target, known []string) {
-	if err := validUpstreamModel(t.Model); err != nil {
-		k.add(path+".model", "%s %v", k.show(path+".model", t.Model), err)
-	}
-	if t.Provider != "" {
-		k.knownProvider(path+".provider", t.Provider, known)
-	}
 }
 
 // knownProvider reports a name that is none of the known ones.

@@ -113,6 +113,7 @@ func digest(key string) string {
 
 // launching says how to run the binary and where it will be found.
 type launching struct {
+	program    string // default: sluice as it is
 	args       []string
 	folder     string   // working folder; default: an empty one
 	env        []string // default: the test's, with the upstream's key
@@ -122,7 +123,10 @@ type launching struct {
 func launch(tb testing.TB, l launching) *sluice {
 	tb.Helper()
 	s := &sluice{tb: tb, api: l.api, admin: l.admin, model: "fast", exited: make(chan struct{})}
-	s.cmd = exec.Command(sluiceBinary, l.args...)
+	if l.program == "" {
+		l.program = sluiceBinary
+	}
+	s.cmd = exec.Command(l.program, l.args...)
 	s.cmd.Dir, s.cmd.Env = l.folder, l.env
 	if l.folder == "" {
 		s.cmd.Dir = tb.TempDir()

@@ -2,118 +2,11 @@ package proxy
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
-	"github.com/tidwall/gjson"
-	"github.com/valyala/fasthttp"
-
 	"github.com/sluicehq/sluice/accounting"
-	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/limits"
-	"github.com/sluicehq/sluice/translate"
 )
-
-// keptPrompt bounds the request body that is kept for an estimate of its tokens
-// while the answer streams. Of a larger one a sketch is kept, and the rest let go.
-const keptPrompt = 256 << 10
-
-// releasePrompt lets a large request body go once it has been sent.
-func (x *exchange) releasePrompt() {
-	if len(x.prompt) <= keptPrompt {
-		return
-	}
-	x.promptLimit = x.outputLimit()
-	x.sketch = x.srv.estimator.Sketch(x.target.model, string(x.endpoint), x.prompt)
-	x.prompt = nil
-}
-
-func (x *exchange) outputLimit() int64 {
-	limit, _ := accounting.OutputLimit(x.prompt)
-	return limit
-}
-
-// usage is what the provider has said so far.
-func (x *exchange) usage() (tokens.Usage, accounting.Source) {
-	e, _ := x.valve.ended()
-	u, _ := x.meter.Usage()
-	return u, x.meter.Source(e.outcome == accounting.OutcomeCompleted)
-}
-
-// finalUsage is the usage that the record states, with the source of it: the
-// provider's where it said anything, an estimate where the request may have run,
-// and none where it cannot have. It is worked out once, after the end.
-func (x *exchange) finalUsage() (tokens.Usage, accounting.Source) {
-	if x.counted {
-		return x.total, x.source
-	}
-	x.total, x.source = x.countUsage()
-	// Some providers state the input with the first event and the output with the last.
-	if x.source == accounting.SourceRunning && !x.total.Output.Known && x.countable() {
-		if e := x.estimate(); e.Output.Known {
-			x.total.Output, x.total.OutputReasoning, x.outputEstimated = e.Output, e.OutputReasoning, true
-		}
-	}
-	x.counted = true
-	return x.total, x.source
-}
-
-// usageSource is where finalUsage takes its numbers from.
-func (x *exchange) usageSource() accounting.Source {
-	if _, source := x.usage(); source != accounting.SourceNone {
-		return source
-	}
-	if x.mayHaveRun() && !x.refused() && x.countable() {
-		return accounting.SourceEstimated
-	}
-	return accounting.SourceNone
-}
-
-func (x *exchange) countUsage() (tokens.Usage, accounting.Source) {
-	switch source := x.usageSource(); source {
-	case accounting.SourceEstimated:
-		return x.estimate(), source
-	case accounting.SourceNone:
-		return tokens.Usage{}, source
-	default:
-		u, _ := x.usage()
-		return u, source
-	}
-}
-
-func (x *exchange) estimate() tokens.Usage {
-	e, text := &x.srv.estimator, x.meter.Text()
-	known := x.srv.known.Find(x.target.provider.Dialect, x.target.model)
-	bounds := accounting.Bounds{MaxOutput: known.MaxOutput, Context: known.Context}
-	if x.sketch != nil {
-		return e.EstimateSketch(x.sketch, text, bounds)
-	}
-	return e.Estimate(x.countedAs(), string(x.endpoint), x.prompt, text, bounds)
-}
-
-// explainEstimate says in the record what an estimate was made with, and what it cannot
-// contain.
-func (x *exchange) explainEstimate(r *accounting.Record) {
-	r.EstimatedWith = x.srv.estimator.Basis(x.countedAs())
-	if x.srv.estimator.MayHideReasoning(x.countedAs(), x.meter.Text()) {
-		r.Warnings = append(slices.Clip(r.Warnings), "output is at least this much: the model may have reasoned without showing it")
-	}
-}
-
-// countedAs is the model whose vocabulary the tokens are counted with: routers and
-// deployments have names that tell less than what the answer says of itself.
-func (x *exchange) countedAs() string {
-	_, _, answered := x.meter.Head()
-	return accounting.BestModelName(answered, x.target.model)
-}
-
-// refused tells whether the provider answered that it did not run the request.
-func (x *exchange) refused() bool { return x.statusUp >= 300 }
-
-// countable tells whether tokens mean anything at this endpoint.
-func (x *exchange) countable() bool {
-	return x.request != nil && (x.shape != accounting.ShapeGeneric || x.endpoint == translate.Embeddings)
-}
 
 // last is what is about to be written to the client as the end of its answer.
 type last struct {
@@ -124,18 +17,27 @@ type last struct {
 
 // account makes the record and waits until it is durable, before the client sees the end
 // of its answer: whoever has seen that can rely on the books. What is given back to the
-// limits is free for the client's next request by then.
-func (x *exchange) account(end last) {
-	if x.final != nil || x.rejected != "" {
+// limits, and the place at the target, is free for the client's next request by then.
+func (a *attempt) account(end last) {
+	x := a.exchange
+	a.leaveTurn()
+	if x.final != nil || x.unbooked() {
 		return
+	}
+	estimates := a.usageSource() == accounting.SourceEstimated
+	for _, other := range x.attempts.all() {
+		if other != a {
+			<-other.done // it has been cut
+			estimates = estimates || other.usageSource() == accounting.SourceEstimated
+		}
 	}
 	made := make(chan *accounting.Receipt, 1)
 	job := func() {
 		receipt := accounting.Settled(nil)
 		defer func() { made <- receipt }() // also after a panic, which is dealt with elsewhere
-		receipt = x.finish(end)
+		receipt = x.finish(a, end)
 	}
-	if x.usageSource() == accounting.SourceEstimated {
+	if estimates {
 		x.srv.finisher.SubmitUrgent(job) // counting takes long
 	} else {
 		x.aside(job)
@@ -144,19 +46,44 @@ func (x *exchange) account(end last) {
 	x.settleLimits()
 }
 
+// unbooked tells that an exchange has no record: nothing was sent to anybody, and it was
+// turned away or its client left.
+func (x *exchange) unbooked() bool { return x.rejected != "" }
+
 // settleLimits tells the limits what was used, as the books have it. Only the first time counts.
 func (x *exchange) settleLimits() {
-	if x.final != nil {
+	if x.final == nil { // it was rejected, or has no record after a panic
+		x.quota.grant.Settle(noAmount)
+	} else {
 		x.quota.grant.Settle(usedBy(x.final))
-		return
 	}
-	x.quota.grant.Settle(limits.Amount{}) // it was rejected, or has no record after a panic
+	for i, a := range x.attempts.all() {
+		a.share.grant.Settle(x.usedIn(i))
+	}
+}
+
+// usedIn is what the attempt of that place has used, by the record.
+func (x *exchange) usedIn(i int) limits.Amount {
+	r := x.final
+	if r == nil || i >= len(r.Attempts) {
+		return noAmount
+	}
+	row := &r.Attempts[i]
+	usage, cost := row.Usage, row.CostNanoUSD
+	if row.Final {
+		usage, cost = r.Usage, r.CostNanoUSD
+	}
+	used := limits.Amount{Tokens: usage.Input.N + usage.Output.N}
+	if cost != nil {
+		used.NanoUSD = *cost
+	}
+	return used
 }
 
 // finish makes the record and hands it to the ledger.
-func (x *exchange) finish(end last) *accounting.Receipt {
+func (x *exchange) finish(a *attempt, end last) *accounting.Receipt {
 	x.ended = time.Since(x.start)
-	r := x.makeRecord()
+	r := a.makeRecord()
 	if end.status != 0 && r.StatusDownstream == 0 {
 		r.StatusDownstream = end.status
 	}
@@ -179,22 +106,23 @@ func (s *Server) book(x *exchange) {
 func (s *Server) record(x *exchange) {
 	kept := accounting.Settled(nil)
 	defer func() { kept.Then(func(err error) { s.recorded(x, err) }) }()
-	if x.rejected != "" {
+	if x.unbooked() {
 		s.metrics.Rejected(x.rejected)
 		return
 	}
-	delivered := x.client.whole && !x.client.failed
+	a := x.last()
+	delivered := a.client.whole && !a.client.failed
 	switch r := x.final; {
 	case r == nil:
-		kept = x.finish(last{whole: delivered})
-	case r.Delivered != delivered || r.BytesDelivered != x.client.bytes || r.Chunks != x.live.chunks.Load():
+		kept = x.finish(a, last{whole: delivered})
+	case r.Delivered != delivered || r.BytesDelivered != a.client.bytes || r.Chunks != a.live.chunks.Load():
 		amended := *r
-		amended.Delivered, amended.BytesDelivered = delivered, x.client.bytes
-		amended.Chunks, amended.Total = x.live.chunks.Load(), x.left
+		amended.Delivered, amended.BytesDelivered = delivered, a.client.bytes
+		amended.Chunks, amended.Total = a.live.chunks.Load(), x.left
 		x.final = &amended
 		kept = s.ledger.Amend(&amended)
 	}
-	s.lookups.after(x, kept)
+	s.lookups.after(a, kept)
 	x.keepTapped()
 	s.metrics.Exchange(x.final, x.overhead)
 	s.logRecord(x.final)
@@ -209,88 +137,68 @@ func (s *Server) recorded(x *exchange, err error) {
 	close(x.recorded)
 }
 
-func (x *exchange) makeRecord() *accounting.Record {
-	e, _ := x.valve.ended()
-	phase := accounting.Phase(x.decidedIn.Load())
-	stats := x.meter.Stats()
-	usage, source := x.finalUsage()
-	calls := x.meter.ToolCalls()
+func (a *attempt) makeRecord() *accounting.Record {
+	e, _ := a.exchange.valve.ended()
+	stats := a.meter.Stats()
+	usage, source := a.finalUsage()
+	calls := a.meter.ToolCalls()
 	r := &accounting.Record{
-		UID: x.uid, ID: x.id, Start: x.start, ToHeaders: x.headersAt, ToFirstToken: x.firstAt, Total: x.ended,
-		Key: x.owner.Alias, Metadata: x.owner.Metadata, ModelAsked: x.asked, ModelServed: x.target.model,
-		Provider: x.target.provider.Name, Target: x.target.name(),
-		DialectIn: dialectOpenAI, DialectOut: x.target.provider.Dialect,
-		Stream: x.streams(), Endpoint: string(x.endpoint),
-		Phase: phase, Outcome: e.outcome, Code: e.code, HalfClosed: e.halfClosed,
-		StatusDownstream: x.statusDownstream(e.outcome), StatusUpstream: x.statusUp,
-		Chunks: x.live.chunks.Load(), BytesDelivered: x.client.bytes,
-		Usage: usage, UsageSource: source, OutputEstimated: x.outputEstimated, RawUsage: x.meter.RawUsage(), MayBill: x.mayBill(source),
-		ToolCalls: accounting.SummarizeToolCalls(calls), FinishReasons: x.finishReasons(),
+		UID: a.uid, ID: a.id, Start: a.start, ToHeaders: a.headersAt, ToFirstToken: a.firstAt, Total: a.ended,
+		Key: a.owner.Alias, Metadata: a.owner.Metadata, ModelAsked: a.asked, ModelServed: a.target.model,
+		Provider: a.target.provider.Name, Target: a.target.name(),
+		DialectIn: dialectOpenAI, DialectOut: a.target.provider.Dialect,
+		Stream: a.streams(), Endpoint: string(a.endpoint),
+		Phase: accounting.Phase(a.exchange.decidedIn.Load()), Outcome: e.outcome, Code: e.code, HalfClosed: e.halfClosed,
+		StatusDownstream: a.statusDownstream(e.outcome), StatusUpstream: a.statusUp,
+		Chunks: a.live.chunks.Load(), BytesDelivered: a.client.bytes,
+		Usage: usage, UsageSource: source, OutputEstimated: a.usage.outputEstimated, RawUsage: a.meter.RawUsage(), MayBill: a.mayBill(source),
+		ToolCalls: accounting.SummarizeToolCalls(calls), FinishReasons: a.finishReasons(),
 		AccountingDegraded: stats.Degraded, BadEvents: stats.BadEvents,
-		UpstreamRequestID: upstreamRequestID(&x.answer), ServiceTier: x.serviceTier(),
+		UpstreamRequestID: upstreamRequestID(&a.answer), ServiceTier: a.serviceTier(), CloseMicros: a.closeMicros(),
 	}
-	if x.foreign != nil {
-		r.Warnings = x.foreign.context.Warnings
+	if a.foreign != nil {
+		r.Warnings = a.foreign.context.Warnings
 	}
 	if !json.Valid(r.RawUsage) {
 		r.RawUsage = nil
 	}
-	r.OutputLimit = x.outputBound()
+	r.OutputLimit = a.prompt.outputLimit()
 	if source == accounting.SourceEstimated || r.OutputEstimated {
-		x.explainEstimate(r)
+		a.explainEstimate(r)
 	}
-	x.srv.pricer.Price(r)
-	if d, ok := x.valve.closing(); ok {
-		us := max(d.Microseconds(), 1)
-		r.CloseMicros = &us
-	}
-	at := time.Duration(x.timer.attemptAt.Load())
-	r.Attempts = []accounting.Attempt{{
-		ID: x.id + "-1", Provider: r.Provider, Model: r.ModelServed, Phase: phase, Outcome: e.outcome,
-		Status: x.statusUp, Start: x.start.Add(at), Duration: x.ended - at, Code: e.code, Reused: x.reused,
-	}}
+	r.Attempts = a.rows()
+	a.gen.pricer.Price(r)
 	return r
 }
 
-// serviceTier is what the provider says of how it has served the request.
-func (x *exchange) serviceTier() string {
-	if tier := x.meter.ServiceTier(); tier != "" {
-		return tier
+// rows are those of all attempts of the exchange, of which this is the final one.
+func (a *attempt) rows() []accounting.Attempt {
+	var rows []accounting.Attempt
+	for _, one := range a.attempts.all() {
+		at := one.endedAt
+		if one == a {
+			at = a.ended
+		}
+		rows = append(rows, one.row(int64(at), one == a))
 	}
-	return gjson.GetBytes(x.meter.RawUsage(), "service_tier").Str // Anthropic's place for it
+	return rows
 }
 
 // finishReasons are those of all choices, or nil when none has one.
-func (x *exchange) finishReasons() []string {
-	if x.meter.Finished() == 0 && x.shape != accounting.ShapeResponses {
+func (a *attempt) finishReasons() []string {
+	if a.meter.Finished() == 0 && a.shape != accounting.ShapeResponses {
 		return nil
 	}
-	return x.meter.FinishReasons()
+	return a.meter.FinishReasons()
 }
 
 // statusDownstream is the status that the client got, or 499 for one that left
 // before it got any.
-func (x *exchange) statusDownstream(o accounting.Outcome) int {
+func (a *attempt) statusDownstream(o accounting.Outcome) int {
 	if o == accounting.OutcomeClientGone {
 		return statusClientClosedRequest
 	}
-	return x.client.status
-}
-
-// mayBill is what the provider may charge: nothing for what cannot have run, else
-// what the configuration says of a cut answer.
-func (x *exchange) mayBill(source accounting.Source) string {
-	e, _ := x.valve.ended()
-	switch {
-	case x.method != fasthttp.MethodPost && source == accounting.SourceNone: // it generates nothing
-		return accounting.MayBillNone
-	case e.outcome == accounting.OutcomeCompleted:
-		return accounting.MayBillFull
-	case source == accounting.SourceNone && (!x.mayHaveRun() || x.refused()):
-		return accounting.MayBillNone
-	default:
-		return x.target.provider.bills(x.streams())
-	}
+	return a.client.status
 }
 
 // logRecord writes the access log: one line for each exchange, the record itself.

@@ -133,7 +133,7 @@ func TestRequestsInFlightAreListedAndShown(t *testing.T) {
 	c := r.dial()
 	resp := c.post(streamBody, "X-Request-Id: older")
 	r.up.WaitExchange(1)
-	r.until("the chunks are not counted", func() bool { return r.srv.running.get("older").live.chunks.Load() == 3 })
+	r.until("the chunks are not counted", func() bool { return r.srv.running.get("older").last().live.chunks.Load() == 3 })
 	r.up.Handle(silence)
 	young := r.dial()
 	young.send("POST", chatPath, wholeBody, "X-Request-Id: younger")
@@ -200,7 +200,7 @@ func TestRunningUsageIsListed(t *testing.T) {
 	r := newRig(t)
 	r.up.Handle(streamThenSilence(fakeprovider.ChatStream(fakeprovider.ChatOptions{RunningUsage: true})[:4]...))
 	resp := r.dial().post(streamBody, "X-Request-Id: a")
-	r.until("the usage is not counted", func() bool { return r.srv.running.get("a").liveOutput() == 3 })
+	r.until("the usage is not counted", func() bool { return r.srv.running.get("a").last().live.liveOutput() == 3 })
 	var one struct {
 		Tokens struct {
 			Input, Output int64

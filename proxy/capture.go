@@ -15,11 +15,11 @@ type tap struct {
 }
 
 // newTap returns one that holds a request, nil where nothing is to be kept.
-func (s *Server) newTap(x *exchange, request []byte) *tap {
-	if s.capture == nil || !x.owner.Capture && !s.routes.models[x.asked].capture {
+func (x *exchange) newTap(request []byte) *tap {
+	if x.srv.capture == nil || !x.owner.Capture && (x.route.model == nil || !x.route.model.Capture) {
 		return nil
 	}
-	t := &tap{limit: int(s.cfg.Capture.MaxBytes)}
+	t := &tap{limit: int(x.gen.cfg.Capture.MaxBytes)}
 	t.requestCut = len(request) > t.limit
 	t.request = bytes.Clone(request[:min(len(request), t.limit)])
 	return t
@@ -37,7 +37,7 @@ func (t *tap) add(p []byte) {
 
 // keepTapped hands over what was tapped, if anything was.
 func (x *exchange) keepTapped() {
-	t := x.client.tap
+	t := x.tap
 	if t == nil {
 		return
 	}

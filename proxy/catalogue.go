@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/translate"
 )
 
@@ -33,41 +34,48 @@ type listing struct {
 // catalogue is every model that a client can ask for by name: the configured ones, and
 // what the providers list, as provider/model where there are several.
 func (s *Server) catalogue(c call) []translate.ModelEntry {
-	lists := make([][]string, len(s.routes.providers))
+	routes := s.routes()
+	lists := make([][]string, len(routes.providers))
 	ctx, cancel := context.WithTimeout(context.Background(), s.listingTime)
 	defer cancel()
 	var wg sync.WaitGroup
-	for i, p := range s.routes.providers {
-		head := s.listingHead(c, p) // the request context stays in this goroutine
+	passing := routes.listsForClient(c.caller)
+	for i, p := range routes.providers {
+		own := p == passing
+		head := s.listingHead(c, p, own) // the request context stays in this goroutine
 		wg.Go(func() {
 			defer func() {
 				if recover() != nil {
 					s.log.Error("panic while listing models", "provider", p.Name, "stack", string(debug.Stack()))
 				}
 			}()
-			lists[i] = s.listed(ctx, p, head)
+			lists[i] = s.listed(ctx, p, head, own)
 		})
 	}
 	wg.Wait()
 
 	var entries []translate.ModelEntry
-	for _, name := range s.routes.listed {
-		entries = append(entries, s.modelEntry(name))
+	for _, name := range routes.listed {
+		entries = append(entries, s.modelEntry(name, routes.model(name)))
 	}
-	for i, p := range s.routes.providers {
+	for i, p := range routes.providers {
 		prefix := p.Name + "/"
-		if len(s.routes.providers) == 1 && len(s.routes.listed) == 0 {
+		if len(routes.providers) == 1 && routes.empty() {
 			prefix = ""
 		}
 		for _, name := range lists[i] {
+			if routes.model(prefix+name) != nil { // a configured name with a * takes it
+				continue
+			}
 			entries = append(entries, translate.ModelEntry{ID: prefix + name, Created: s.started.Unix(), OwnedBy: p.Name})
 		}
 	}
 	return entries
 }
 
-// listingHead is the head of a request for a provider's list, nil where it has none.
-func (s *Server) listingHead(c call, p *provider) []byte {
+// listingHead is the head of a request for a provider's list, nil where it has none. own
+// tells that the client's credential goes along.
+func (s *Server) listingHead(c call, p *provider, own bool) []byte {
 	path := p.relayPath("models", "", "")
 	if p.dialect != nil {
 		path = p.dialect.Models(&translate.Context{Platform: p.place()})
@@ -75,31 +83,38 @@ func (s *Server) listingHead(c call, p *provider) []byte {
 	if path == "" {
 		return nil
 	}
+	client := copyFields(&c.rc.Request.Header)
 	return requestHead{
-		client: &c.rc.Request.Header, to: p, method: fasthttp.MethodGet, id: c.id, path: path,
-		passCredential: s.listsForClient(p), foreign: true,
+		client: &client, to: p, method: fasthttp.MethodGet, id: c.id, path: path,
+		passCredential: own, foreign: true,
 	}.append(nil)
 }
 
-// listsForClient tells whether a provider's list is asked for with the client's own
-// credential. Where several providers would get it, it is for one of them, and nothing
-// tells for which.
-func (s *Server) listsForClient(p *provider) bool {
-	passing := 0
-	for _, one := range s.routes.providers {
-		if one.passesCredential() {
-			passing++
+// listsForClient is the provider whose list is asked for with the client's own credential,
+// nil if there is none. Where several providers would get it, it is for one of them, and
+// nothing tells for which.
+func (r *routes) listsForClient(who *access.Caller) (found *provider) {
+	if who.Alias != "" { // it has come with a key of sluice's
+		return nil
+	}
+	for _, one := range r.providers {
+		switch {
+		case !one.passesCredential():
+		case found != nil:
+			return nil
+		default:
+			found = one
 		}
 	}
-	return s.keys.Open() && p.passesCredential() && passing == 1
+	return found
 }
 
 // listed is the list of a provider, fresh or not long ago; empty if it cannot be had.
-func (s *Server) listed(ctx context.Context, p *provider, head []byte) []string {
+func (s *Server) listed(ctx context.Context, p *provider, head []byte, own bool) []string {
 	if head == nil {
 		return nil
 	}
-	if s.listsForClient(p) { // what is listed may depend on the client's own key
+	if own { // what is listed may depend on the client's own key
 		names, _ := p.fetchModels(ctx, head)
 		return names
 	}

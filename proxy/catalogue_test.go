@@ -147,7 +147,7 @@ func TestProvidersThatListNothing(t *testing.T) {
 	r := newRig(t, with(all...))
 	r.srv.listingTime = time.Hour
 	forget := func() {
-		list := &r.srv.routes.byName["claude"].models
+		list := &r.srv.routes().byName["claude"].models
 		list.mu.Lock()
 		defer list.mu.Unlock()
 		list.at = time.Time{}

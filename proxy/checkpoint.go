@@ -69,17 +69,17 @@ func (c *checkpoints) watch(life context.Context) bool {
 func (c *checkpoints) take() []accounting.Checkpoint {
 	var out []accounting.Checkpoint
 	for _, x := range c.running.all() {
-		if x.phaseNow() >= accounting.PhaseConnect {
-			out = append(out, x.checkpoint())
+		if a := x.attempts.lead(); a != nil {
+			out = append(out, a.checkpoint())
 		}
 	}
 	return out
 }
 
-func (x *exchange) checkpoint() accounting.Checkpoint {
+func (a *attempt) checkpoint() accounting.Checkpoint {
 	return accounting.Checkpoint{
-		UID: x.uid, Phase: x.phaseNow(),
-		Input: x.live.input.get(), Output: x.live.output.get(),
-		OutputBytes: x.live.text.Load(), Chunks: x.live.chunks.Load(),
+		UID: a.uid, AttemptID: a.attemptID(), Phase: accounting.Phase(a.phase.Load()),
+		Input: a.live.input.get(), Output: a.live.output.get(),
+		OutputBytes: a.live.text.Load(), Chunks: a.live.chunks.Load(),
 	}
 }

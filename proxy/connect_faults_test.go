@@ -75,7 +75,7 @@ func (r *rig) repoint(t testing.TB, o upstream.Options) {
 	t.Helper()
 	pool, err := upstream.NewPool(o)
 	require.NoError(t, err)
-	r.srv.routes.providers[0].pool = pool
+	r.srv.routes().providers[0].pool = pool
 }
 
 // row B3
@@ -143,5 +143,5 @@ func TestVerifiedProviderIsServedOverTLS(t *testing.T) {
 	p, _ := r.askAs("stream", streamBody)
 	p.requireWhole(t)
 	require.Equal(t, chatText(want), string(p.body))
-	r.srv.routes.providers[0].pool.CloseIdle()
+	r.srv.routes().providers[0].pool.CloseIdle()
 }

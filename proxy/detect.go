@@ -32,12 +32,12 @@ func (d *detection) due(now time.Duration) bool {
 }
 
 // detectRunningUsage has the provider asked what it is, beside a stream that it has begun.
-func (x *exchange) detectRunningUsage() {
-	s, p := x.srv, x.target.provider
-	if !x.streams() || x.statusUp >= 300 || !p.detection.due(time.Since(s.started)) {
+func (a *attempt) detectRunningUsage() {
+	s, p := a.srv, a.target.provider
+	if !a.streams() || a.statusUp >= 300 || !p.detection.due(time.Since(s.started)) {
 		return
 	}
-	id := x.id
+	id := a.id
 	s.background.start(s, "asking a server what it is", func() { s.detectRunningUsage(p, id) })
 }
 
@@ -81,12 +81,12 @@ func modelsOwner(list []byte) string {
 
 // unaskRunningUsage stops the asking when a server turns out to refuse it: the first versions
 // of vLLM do, which know no such option, and so may something that stands in front of it.
-func (x *exchange) unaskRunningUsage(refusal []byte) {
-	s, p := x.srv, x.target.provider
-	if x.request == nil || !p.detection.wanted || !x.request.HideRunningUsage(x.ask) {
+func (a *attempt) unaskRunningUsage(refusal []byte) {
+	s, p := a.srv, a.target.provider
+	if a.request == nil || !p.detection.wanted || !a.request.HideRunningUsage(a.ask) {
 		return
 	}
-	if x.statusUp != fasthttp.StatusBadRequest && x.statusUp != fasthttp.StatusUnprocessableEntity {
+	if a.statusUp != fasthttp.StatusBadRequest && a.statusUp != fasthttp.StatusUnprocessableEntity {
 		return
 	}
 	if !bytes.Contains(refusal, []byte("continuous_usage_stats")) && !bytes.Contains(refusal, []byte("stream_options")) {

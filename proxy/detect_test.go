@@ -83,7 +83,7 @@ func TestServersThatTellRunningUsageAreDetected(t *testing.T) {
 			require.Equal(t, 200, r.ask(wholeBody).status)
 			first := r.ask(plainBody, "Authorization: Bearer "+canaryClientKey)
 			first.requireWhole(t)
-			r.until("it is not detected", func() bool { return r.srv.routes.providers[0].runningUsage.Load() })
+			r.until("it is not detected", func() bool { return r.srv.routes().providers[0].runningUsage.Load() })
 			second, rec := r.askAs("a", plainBody)
 			second.requireWhole(t)
 			require.Equal(t, string(first.body), string(second.body))
@@ -112,7 +112,7 @@ func TestCutStreamOfADetectedServerHasItsNumbers(t *testing.T) {
 	r := newRig(t, unsaid)
 	r.listing(func(e *fakeprovider.Exchange) { e.JSON(200, modelList("vllm")) })
 	r.ask(plainBody).requireWhole(t)
-	r.until("it is not detected", func() bool { return r.srv.routes.providers[0].runningUsage.Load() })
+	r.until("it is not detected", func() bool { return r.srv.routes().providers[0].runningUsage.Load() })
 	chunks := fakeprovider.ChatStream(fakeprovider.ChatOptions{RunningUsage: true})
 	r.up.Handle(func(e *fakeprovider.Exchange) {
 		e.StreamHead()
@@ -211,7 +211,7 @@ func TestServerThatRefusesIsNotAskedAgain(t *testing.T) {
 	r := newRig(t, unsaid)
 	r.listing(func(e *fakeprovider.Exchange) { e.JSON(200, modelList("vllm")) })
 	r.ask(plainBody).requireWhole(t)
-	p := r.srv.routes.providers[0]
+	p := r.srv.routes().providers[0]
 	r.until("it is not detected", p.runningUsage.Load)
 
 	refuse := func(status int, body string) {
@@ -251,7 +251,7 @@ func TestDetectionChangesNothingForRunningStreams(t *testing.T) {
 	c := r.dial()
 	c.send("POST", chatPath, plainBody)
 	<-asked
-	r.srv.routes.providers[0].runningUsage.Store(true)
+	r.srv.routes().providers[0].runningUsage.Store(true)
 	close(detected)
 	got := read(c.response())
 	got.requireWhole(t)

@@ -36,7 +36,7 @@ func TestClientGoneAfterEveryChunk(t *testing.T) {
 				r.up.Handle(streamThenSilence(stream[:k]...))
 				c := r.dial()
 				readEvents(t, c.post(body, "X-Request-Id: "+id).Body, k)
-				r.until("a chunk was not counted", func() bool { return r.srv.running.get(id).live.chunks.Load() == int64(k) })
+				r.until("a chunk was not counted", func() bool { return r.srv.running.get(id).last().live.chunks.Load() == int64(k) })
 				d.leave(c)
 
 				requireClosed(t, r.up.WaitExchange(before+1).Conn)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
+	"github.com/sluicehq/sluice/proxy/admin"
 )
 
 // shutdown begins a shutdown with no deadline but now's, and waits until it shows.
@@ -117,7 +119,7 @@ func TestDrainDeadlineEndsWhatIsLeft(t *testing.T) {
 			c.send("POST", chatPath, body, "X-Request-Id: a")
 			e := r.up.WaitExchange(1)
 			x := r.inPhase(p.phase)
-			r.until("the events are not counted", func() bool { return p.events < 0 || x.live.chunks.Load() == int64(p.events) })
+			r.until("the events are not counted", func() bool { return p.events < 0 || x.last().live.chunks.Load() == int64(p.events) })
 			now, returned := r.shutdown()
 			requireStillRunning(t, returned)
 			require.False(t, e.IsGone())
@@ -259,13 +261,18 @@ func TestReadinessEndsWithTheDrain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.up.Handle(silence)
-	admin := NewAdmin(r.srv)
+	listener := admin.New(admin.Options{Registry: r.srv.metrics.Registry(), Ready: func() error {
+		if !r.srv.Ready() {
+			return errors.New("draining")
+		}
+		return nil
+	}})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
-	go func() { served <- admin.Serve(ln) }()
+	go func() { served <- listener.Serve(ln) }()
 	defer func() {
-		require.NoError(t, admin.Close())
+		require.NoError(t, listener.Close())
 		require.NoError(t, <-served)
 	}()
 	probe := func(path string) int {
@@ -273,7 +280,7 @@ func TestReadinessEndsWithTheDrain(t *testing.T) {
 		c, err := net.Dial("tcp", ln.Addr().String())
 		require.NoError(t, err)
 		defer func() { _ = c.Close() }()
-		_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n", path)
+		_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path)
 		require.NoError(t, err)
 		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 		all, err := io.ReadAll(c)

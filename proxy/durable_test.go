@@ -197,7 +197,7 @@ func TestKeysWithHardBudgetsNeedTheLedger(t *testing.T) {
 		{"allow", "", hard, false},
 	} {
 		r := newRig(t, func(cfg *config.Config) { cfg.OnLedgerFailure = c.global })
-		x := &exchange{srv: r.srv, owner: &access.Caller{OnLedgerFailure: c.own, Limits: c.limits}}
+		x := &exchange{gen: r.srv.current(), srv: r.srv, owner: &access.Caller{OnLedgerFailure: c.own, Limits: c.limits}}
 		require.Equal(t, c.required, x.ledgerRequired(), "%+v", c)
 	}
 }

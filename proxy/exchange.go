@@ -2,8 +2,8 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -11,17 +11,18 @@ import (
 	"github.com/sluicehq/sluice/accounting/tokens"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/proxy/access"
-	"github.com/sluicehq/sluice/proxy/credential"
+	"github.com/sluicehq/sluice/proxy/balance"
 	"github.com/sluicehq/sluice/proxy/downstream"
-	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/translate"
 )
 
 // exchange is one client request from its first byte to its record. It is made
 // by the handler, runs in a goroutine of its own, and refers to nothing of
-// fasthttp's request context.
+// fasthttp's request context. It calls upstream in attempts, of which one serves its
+// client.
 type exchange struct {
 	srv *Server
+	gen *generation // the configuration it began with
 
 	// Fixed when the exchange is made.
 	uid      accounting.UID
@@ -30,54 +31,39 @@ type exchange struct {
 	endpoint translate.Endpoint
 	shape    accounting.Shape
 	asked    string // the public model name, empty when the request named none
-	target   target
+	route    route
 	request  *translate.Request
-	ask      translate.Ask // what sluice has added to the request; the provider's may change
 	method   string
-	head     []byte // upstream request head; let go once sent
-	body     []byte // upstream request body
-	prompt   []byte // the client's body, kept for an estimate of its tokens
-	relay    relay
-	foreign  *translation // nil where the provider speaks the client's dialect
+	received received // what attempts need of the request
 	start    time.Time
 
 	valve  valve
+	cause  ending // what the valve ended with; valid once it has
 	down   *downstream.Conn
-	client responder
-	reader upstream.Reader
-	answer upstream.Head
-	meter  accounting.Meter
+	ctx    context.Context // ends with the exchange
+	endCtx context.CancelFunc
+	timer  timeLimits
+	quota  quota
+	rates  []byte // header lines that tell the client its limits
+	tap    *tap   // of what reaches the client; nil where nothing is to be kept
 
-	conn    *upstream.Conn
-	sending *sender
-	reused  bool
-	timer   timeLimits
+	attempts attempts
+	plan     plan  // of what may come after an attempt
+	unused   *held // by attempts that were made and have not begun; of the goroutine that plans
 
-	phase     atomic.Uint32
+	idlePhase atomic.Uint32 // the phase while no attempt is made
 	decidedIn atomic.Uint32 // phase at the moment the outcome was decided
-	live      liveCounts
-	headersAt time.Duration
-	firstAt   time.Duration
-	statusUp  int
 	overhead  time.Duration
 	ended     time.Duration // when the record was made
 	left      time.Duration // when the client's connection was released
 	recorded  chan struct{}
-	// Of a large request that has been let go: a sketch of it, and the most tokens of
-	// output that it allows.
-	sketch      *accounting.Sketch
-	promptLimit int64
 
-	begun    *accounting.Receipt // of the intent
-	rejected string              // the code of why the exchange may not go on; it has no record then
-	final    *accounting.Record  // made before the last bytes reach the client, or at the end
-	quota    quota
-
-	// The usage of the record, once counted.
-	counted         bool
-	total           tokens.Usage
-	source          accounting.Source
-	outputEstimated bool
+	prompt prompt
+	// rejected is the code of why the exchange was turned away, with the words for its
+	// client. It has no record then.
+	rejected string
+	refusal  *translate.Error
+	final    *accounting.Record // made before the last bytes reach the client, or at the end
 }
 
 // liveCounts is what the list of running exchanges shows. The pump writes it
@@ -105,12 +91,20 @@ func (l *liveCount) get() *int64 {
 	return nil
 }
 
-func (x *exchange) phaseNow() accounting.Phase { return accounting.Phase(x.phase.Load()) }
+// phaseNow is the phase of the attempt that the exchange is in, or its own between two.
+func (x *exchange) phaseNow() accounting.Phase {
+	if a := x.attempts.lead(); a != nil {
+		return accounting.Phase(a.phase.Load())
+	}
+	return accounting.Phase(x.idlePhase.Load())
+}
 
-func (x *exchange) enter(p accounting.Phase) {
-	x.phase.Store(uint32(p))
+// wait enters the phase in which nothing upstream works for the exchange.
+func (x *exchange) wait() {
+	x.idlePhase.Store(uint32(accounting.PhaseQueued))
+	x.attempts.between()
 	if x.srv.onPhase != nil {
-		x.srv.onPhase(x, p)
+		x.srv.onPhase(x, accounting.PhaseQueued)
 	}
 }
 
@@ -131,19 +125,27 @@ var longAgo = time.Unix(1, 0)
 // bounds the writes to the client that are still to come. One that is under way
 // to a client who left or stalled is freed at once.
 func (x *exchange) onEnd(e ending) {
-	x.decidedIn.Store(x.phase.Load())
+	x.cause = e
+	x.decidedIn.Store(uint32(x.phaseNow()))
 	var deadline time.Time
 	switch e.outcome {
 	case accounting.OutcomeClientGone, accounting.OutcomeClientStalled:
 		deadline = longAgo
 	case accounting.OutcomeCompleted, accounting.OutcomeUpstreamError:
-		if stall := x.srv.cfg.Timeouts.ClientStall; stall > 0 {
+		if stall := x.gen.cfg.Timeouts.ClientStall; stall > 0 {
 			deadline = time.Now().Add(time.Duration(stall))
 		}
 	default:
 		deadline = time.Now().Add(endingGrace)
 	}
 	_ = x.down.SetWriteDeadline(deadline) // fails only on a closed connection
+}
+
+// stop closes what works upstream for the exchange, inside the valve. Attempts learn why
+// before the context ends, which they would take for a failure.
+func (x *exchange) stop() {
+	x.attempts.shut(x.cause)
+	x.endCtx()
 }
 
 // clientLeft is called by the watcher of the downstream connection.
@@ -161,17 +163,26 @@ func (x *exchange) run(down *downstream.Conn) {
 	x.timer.start(x)
 
 	x.contained(x.serve)
+	x.attempts.join()
+	x.contained(x.giveBackUnused)
 	x.contained(x.conclude)
 
 	x.timer.stop()
+	x.endCtx()
 	down.Unwatch()
-	atEnd := x.reader.AtEnd()
-	if atEnd { // nothing to wait for: the next request may use the connection at once
-		x.contained(x.settle)
+	last := x.last()
+	for _, a := range x.attempts.all() {
+		if a != last {
+			x.contained(a.settle)
+		}
 	}
-	x.releaseClient()
+	atEnd := !last.kept && last.reader.AtEnd()
+	if atEnd { // nothing to wait for: the next request may use the connection at once
+		x.contained(last.settle)
+	}
+	x.releaseClient(last)
 	if !atEnd {
-		x.contained(x.settle)
+		x.contained(last.settle)
 	}
 	x.srv.book(x)
 }
@@ -179,13 +190,13 @@ func (x *exchange) run(down *downstream.Conn) {
 // releaseClient lets the client's connection serve its next request after a whole
 // answer. After a cut one it closes, so that the client still gets every byte; one
 // who left or stalled gets nothing more.
-func (x *exchange) releaseClient() {
+func (x *exchange) releaseClient(last *attempt) {
 	e, _ := x.valve.ended()
 	switch {
-	case x.client.whole && !x.client.failed:
+	case last.client.whole && !last.client.failed:
 		_ = x.down.SetWriteDeadline(time.Time{})
 		x.down.Resume()
-	case x.client.failed, e.outcome == accounting.OutcomeClientGone, e.outcome == accounting.OutcomeClientStalled:
+	case last.client.failed, e.outcome == accounting.OutcomeClientGone, e.outcome == accounting.OutcomeClientStalled:
 		x.down.Close()
 	default:
 		x.down.Part()
@@ -200,10 +211,8 @@ func (x *exchange) contained(stage func()) {
 			return
 		}
 		x.panicked()
-		x.client.whole = false
-		if x.conn != nil {
-			x.conn.Close()
-		}
+		x.attempts.join()
+		x.last().abandon()
 	}()
 	stage()
 }
@@ -225,113 +234,42 @@ func (x *exchange) panicked() {
 	x.fail(accounting.OutcomeInternal, translate.CodeInternal)
 }
 
-// serve makes the upstream call and forwards its answer. When it returns, the
-// exchange has its ending.
+// serve makes upstream calls until one of them has served the client, or none may follow.
+// When it returns, the exchange has its ending.
 func (x *exchange) serve() {
-	if !x.connect() || !x.kept() || !x.send() {
+	began := time.Now()
+	x.wait()
+	x.plan.follow(x.route, x.stickTo(x.route))
+	x.route.group.Began()
+	if !x.admitted() {
 		return
 	}
-	x.releasePrompt()
-	x.receive()
+	a := x.first()
+	x.overhead += time.Since(began) - x.plan.waited
+	for a != nil {
+		a.run()
+		x.attempts.join()
+		a = x.next(x.decisive(a))
+	}
 }
 
-// connect takes an idle upstream connection or dials one, and puts it under
-// the valve. Meanwhile the ledger makes the intent durable.
-func (x *exchange) connect() bool {
-	x.enter(accounting.PhaseConnect)
-	x.timer.attemptAt.Store(x.clock())
-	x.begun = x.srv.ledger.Begin(x.intent())
-	x.srv.checkpoints.wake()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	if !x.valve.bind(closeFunc(cancel)) {
-		return false
+// giveBackUnused returns what was taken for attempts that have not begun. That has been
+// done unless there was a panic: then a target would have one request for ever.
+func (x *exchange) giveBackUnused() {
+	for h := x.unused; h != nil; h = h.earlier {
+		h.turn.Leave(balance.Neutral)
+		h.share.grant.Settle(noAmount)
 	}
-	var err error
-	if x.head, err = x.target.provider.authorize(ctx, x.head, credential.Request{Method: x.method, Body: x.body}); err != nil {
-		x.valve.unbind()
-		if _, over := x.valve.ended(); !over { // else nobody waits for it any more
-			x.srv.log.Warn("no credential for a provider", "provider", x.target.provider.Name, "id", x.id, "error", err)
+}
+
+// uses notes that an attempt begins, and gives back itself what it has.
+func (x *exchange) uses(a *attempt) {
+	for at := &x.unused; *at != nil; at = &(*at).earlier {
+		if *at == a.held {
+			*at = a.earlier
+			return
 		}
-		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamCredentials)
-		return false
 	}
-	pool := x.target.provider.pool
-	if conn := pool.Idle(); conn != nil {
-		x.reused = true
-		return x.use(conn)
-	}
-	conn, err := pool.Dial(ctx)
-	if err != nil {
-		x.valve.unbind()
-		x.failUpstream(err)
-		return false
-	}
-	return x.use(conn)
-}
-
-// kept waits until the intent is durable: no provider is sent anything that the books
-// could forget.
-func (x *exchange) kept() bool {
-	err := x.begun.Err()
-	if err == nil {
-		return true
-	}
-	if errors.Is(err, accounting.ErrLedgerUnavailable) {
-		x.reject(translate.CodeLedgerUnavailable)
-	} else {
-		x.srv.log.Error("the ledger refused an intent", "id", x.id, "error", err)
-		x.reject(translate.CodeInternal)
-	}
-	return false
-}
-
-// reject ends an exchange before anything was sent to a provider. It is counted by its
-// code and has no record.
-func (x *exchange) reject(code string) {
-	if x.shut(ending{outcome: accounting.OutcomeInternal, code: code}) {
-		x.rejected = code
-	}
-}
-
-func (x *exchange) use(conn *upstream.Conn) bool {
-	x.conn = conn
-	x.reader.Reset(conn)
-	return x.valve.bind(conn)
-}
-
-// inlineBody is the size up to which a request is written by the pump itself: the
-// kernel takes that much without waiting for the upstream to read.
-const inlineBody = 64 << 10
-
-// send writes the request. A large body is written beside the wait for the
-// answer, because an upstream may answer, and stop reading, before it has read
-// everything (faults of upload limits and bad keys look like that).
-func (x *exchange) send() bool {
-	x.timer.sentAt.Store(x.clock())
-	x.enter(accounting.PhaseSending)
-	if len(x.body) > inlineBody {
-		x.sending = x.startSender()
-		x.head, x.body = nil, nil
-		return true
-	}
-	_, err := x.conn.Write(append(x.head, x.body...))
-	x.head, x.body = nil, nil
-	if err != nil {
-		if _, over := x.valve.ended(); over {
-			return false
-		}
-		// The upstream may have answered before it stopped reading.
-	}
-	x.enter(accounting.PhaseAwaitHeaders)
-	return true
-}
-
-// failUpstream ends the exchange because of a failed upstream operation. When
-// the failure is the valve's own doing, the ending that closed it stands.
-func (x *exchange) failUpstream(err error) {
-	outcome, code := upstreamFailure(err)
-	x.fail(outcome, code)
 }
 
 // conclude writes what the client gets for the ending of the exchange, unless
@@ -342,69 +280,151 @@ func (x *exchange) conclude() {
 		x.fail(accounting.OutcomeInternal, translate.CodeInternal)
 		e, _ = x.valve.ended()
 	}
-	if x.valve.leftOpen() || x.client.failed {
+	if e.outcome == accounting.OutcomeClientGone && x.attempts.count() == 0 {
+		x.rejected = string(e.outcome) // nobody was called for it
+	}
+	last := x.last()
+	if x.valve.leftOpen() || last.client.failed {
 		return
 	}
-	x.writeEnding(e)
+	last.withdraw()
+	last.writeEnding(e)
 }
 
-// quietWait is how long a connection may take to end its framing cleanly after
-// the exchange has completed, before it is closed instead of reused.
-const quietWait = 100 * time.Millisecond
-
-// settle gives the upstream connection back for reuse if, and only if, the
-// answer ended completely, cleanly and quietly.
-func (x *exchange) settle() {
-	defer x.reader.Release()
-	if x.sending != nil {
-		if !x.sending.finished() {
-			x.conn.Close()
-		}
-		x.sending.wait()
+// reject turns the exchange away before anything was sent to a provider. It is counted by
+// its code and has no record. It reports false when the exchange has ended otherwise.
+func (x *exchange) reject(e *translate.Error) bool {
+	if !x.shut(ending{outcome: accounting.OutcomeUpstreamError, code: e.Code}) {
+		return false
 	}
-	if x.conn == nil {
-		return
+	x.refusal, x.rejected = e, e.Code
+	if r := &x.quota.refused; r.why == e { // else it is about another limit
+		x.rates = r.rates
 	}
-	if x.valve.leftOpen() && x.runOut() && x.reader.Reusable() && (x.sending == nil || x.sending.err == nil) {
-		x.target.provider.pool.Put(x.conn)
-		return
-	}
-	x.conn.Close()
-}
-
-// runOut reads to the framed end of a completed answer, for a short time and
-// for nothing but the framing: more content closes the connection.
-func (x *exchange) runOut() bool {
-	if x.reader.AtEnd() {
-		return true
-	}
-	stop := time.AfterFunc(quietWait, x.conn.Close)
-	b, err := x.reader.ReadBody()
-	// Once the timer has fired, its close may still be on its way.
-	return stop.Stop() && len(b) == 0 && err != nil && x.reader.AtEnd()
-}
-
-func (x *exchange) intent() accounting.Intent {
-	return accounting.Intent{
-		UID: x.uid, ID: x.id, AttemptID: x.id + "-1", Start: x.start, Key: x.owner.Alias, ModelAsked: x.asked,
-		Model: x.target.model, Provider: x.target.provider.Name, Target: x.target.name(),
-		DialectIn: dialectOpenAI, DialectOut: x.target.provider.Dialect,
-		Endpoint: string(x.endpoint), Stream: x.streams(),
-		PromptBytes: int64(len(x.prompt)), MayBill: x.target.provider.bills(x.streams()),
-		Required: x.ledgerRequired(),
-	}
+	return true
 }
 
 // ledgerRequired tells whether the exchange must not go on while the ledger cannot be
 // written.
 func (x *exchange) ledgerRequired() bool {
-	return config.OnFailure(x.srv.cfg.OnLedgerFailure, x.owner.OnLedgerFailure, x.owner.Limits.HasHardBudget()) == config.OnLedgerFailureRefuse
+	return config.OnFailure(x.gen.cfg.OnLedgerFailure, x.owner.OnLedgerFailure, x.owner.Limits.HasHardBudget()) == config.OnLedgerFailureRefuse
 }
 
 // streams tells whether the client asked for a stream.
 func (x *exchange) streams() bool { return x.request != nil && x.request.Stream }
 
-// complete ends the exchange well, unless another cause came first.
-func (x *exchange) complete() bool {
-	return x.valve.settle(ending{outcome: accounting.OutcomeCompleted})
+// attempts are the upstream calls of an exchange: those that have ended, and one that
+// goes on, or two while it is not decided which of them serves the client.
+type attempts struct {
+	mu     sync.Mutex
+	begun  []*attempt
+	winner *attempt // whose answer the client gets
+	lately *attempt // the latest; nil between two
+	// running is the one that the goroutine of the exchange is in: rivals are made beside
+	// it, and waited for after it.
+	running *attempt
+	none    *attempt // stands for the calls of an exchange that has made none
+	racing  sync.WaitGroup
+}
+
+// lead is the attempt that the exchange is in: the one that serves the client, else the
+// latest. It is nil while there is none.
+func (l *attempts) lead() *attempt {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.winner != nil {
+		return l.winner
+	}
+	return l.lately
+}
+
+// last is the attempt that the record is about: the one that serves the client, else the
+// one that the exchange is in, else the latest. One that never began stands in where there
+// was none.
+func (x *exchange) last() *attempt {
+	l := &x.attempts
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.winner != nil:
+		return l.winner
+	case l.lately != nil:
+		return l.lately
+	case len(l.begun) > 0:
+		return l.begun[len(l.begun)-1]
+	case l.none == nil:
+		l.none = x.bareAttempt(x.route.targets[0], accounting.AttemptFirst)
+	}
+	return l.none
+}
+
+// all are those that have begun, in their order. The caller must not change the slice.
+func (l *attempts) all() []*attempt {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.begun[:len(l.begun):len(l.begun)]
+}
+
+// open are those that have begun and not ended.
+func (l *attempts) open() []*attempt {
+	var out []*attempt
+	for _, a := range l.all() {
+		if _, over := a.valve.ended(); !over {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// begin adds a to the calls of the exchange. A hedge does not take the lead. It reports
+// false, and adds nothing, when another attempt serves the client already.
+func (l *attempts) begin(a *attempt) bool {
+	a.uses(a)
+	l.mu.Lock()
+	if l.winner != nil {
+		l.mu.Unlock()
+		return false
+	}
+	l.begun = append(l.begun, a)
+	a.n = len(l.begun)
+	if a.kind != accounting.AttemptHedge {
+		l.lately, l.running = a, a
+	}
+	l.mu.Unlock()
+	if a.n > 1 {
+		a.timer.look(a.exchange)
+	}
+	if e, over := a.exchange.valve.ended(); over {
+		a.valve.shut(e)
+	}
+	return true
+}
+
+// lastWord notes that the exchange ends as this attempt did.
+func (l *attempts) lastWord(a *attempt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lately = a
+}
+
+// between notes that no call goes on.
+func (l *attempts) between() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lately = nil
+}
+
+// shut ends all calls with the ending of the exchange.
+func (l *attempts) shut(e ending) {
+	for _, a := range l.all() {
+		a.valve.shut(e)
+	}
+}
+
+// join waits for the calls that race each other. No more of them begin.
+func (l *attempts) join() {
+	l.mu.Lock()
+	l.running = nil
+	l.mu.Unlock()
+	l.racing.Wait()
 }

@@ -16,9 +16,9 @@ import (
 // Comments of tests name the rows of docs/faults.md that they prove: one row, a list, or
 // a range of one table.
 var (
-	faultRow     = regexp.MustCompile(`(?m)^\| ([ABD]\d+) \|.*$`)
-	faultComment = regexp.MustCompile(`//.*?\brows? ([ABD]\d+(?:(?:, and |, | and |–|-| to )[ABD]\d+)*)`)
-	faultRange   = regexp.MustCompile(`([ABD])(\d+)(?:(?:–|-| to )([ABD])(\d+))?`)
+	faultRow     = regexp.MustCompile(`(?m)^\| ([ABCD]\d+) \|.*$`)
+	faultComment = regexp.MustCompile(`//.*?\brows? ([ABCD]\d+(?:(?:, and |, | and |–|-| to )[ABCD]\d+)*)`)
+	faultRange   = regexp.MustCompile(`([ABCD])(\d+)(?:(?:–|-| to )([ABCD])(\d+))?`)
 )
 
 // Every fault on the page has a test that says so, and no test names another.

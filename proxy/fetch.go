@@ -56,7 +56,6 @@ func (p *provider) fetchJSON(ctx context.Context, head []byte, limit int) (statu
 
 // ownHead is the head of a request that no client has made.
 func (p *provider) ownHead(path, id string) []byte {
-	var client fasthttp.RequestHeader
-	client.SetUserAgent("sluice")
+	client := headFields{list: []headField{{"User-Agent", "sluice"}}}
 	return requestHead{client: &client, to: p, method: fasthttp.MethodGet, id: id, path: path, foreign: true}.append(nil)
 }

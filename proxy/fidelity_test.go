@@ -127,7 +127,7 @@ func TestHiddenEventCutInsideItsLineEndLeavesNothingBehind(t *testing.T) {
 	})
 	resp := r.dial().post(withoutUsage)
 	x := r.inPhase(accounting.PhaseStreaming)
-	r.until("the hidden event was not read", func() bool { return x.live.chunks.Load() == 3 })
+	r.until("the hidden event was not read", func() bool { return x.last().live.chunks.Load() == 3 })
 	close(seen)
 	p := read(resp)
 	require.NoError(t, p.err)

@@ -2,49 +2,58 @@ package proxy
 
 // forwardInPlace forwards b[from:to] without copying it, when b is the slice that
 // the last read returned.
-func (x *exchange) forwardInPlace(b []byte, from, to int) error {
+func (a *attempt) forwardInPlace(b []byte, from, to int) error {
 	if from == to {
 		return nil
 	}
-	buf, off := x.reader.Frame()
+	buf, off := a.reader.Frame()
 	if len(buf) == 0 || &buf[off] != &b[0] { // a decoded body lies in its own buffer
-		return x.forwardCopy(b[from:to])
+		return a.forwardCopy(b[from:to])
 	}
-	x.beginWrite()
-	return x.written(x.client.bodyInPlace(buf, off+from, off+to))
+	a.beginWrite()
+	return a.written(a.client.bodyInPlace(buf, off+from, off+to))
 }
 
 // forward forwards p, which may be the slice that the last read returned.
-func (x *exchange) forward(p []byte) error { return x.forwardInPlace(p, 0, len(p)) }
+func (a *attempt) forward(p []byte) error { return a.forwardInPlace(p, 0, len(p)) }
 
 // forwardCopy forwards bytes that have no room around them.
-func (x *exchange) forwardCopy(p []byte) error {
+func (a *attempt) forwardCopy(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	x.beginWrite()
-	return x.written(x.client.body(p, false))
+	a.beginWrite()
+	return a.written(a.client.body(p, false))
 }
 
 // beginWrite notes that a write to the client is under way. The clock reading of the
 // last read is near enough: reading it costs more than comparing a chunk.
-func (x *exchange) beginWrite() {
-	x.timer.writingSince.Store(max(x.timer.upstreamAt.Load(), 1))
+func (a *attempt) beginWrite() {
+	if a.client.withholds {
+		return
+	}
+	a.timer.writingSince.Store(max(a.upstreamAt.Load(), 1))
 }
 
 // written notes the end of a write to the client; a failed one ends the stream.
-func (x *exchange) written(err error) error {
-	x.timer.writingSince.Store(0)
+func (a *attempt) written(err error) error {
+	if a.client.withholds {
+		if len(a.client.withheld) > maxWithheld {
+			a.commit()
+		}
+		return nil
+	}
+	a.timer.writingSince.Store(0)
 	if err != nil {
-		x.relay.ended = true
-		x.clientFailed()
+		a.relay.ended = true
+		a.clientFailed()
 		return err
 	}
-	now := x.timer.upstreamAt.Load()
-	if x.timer.slowWrite.Load() {
-		x.timer.slowWrite.Store(false)
-		now = x.clock()
+	now := a.upstreamAt.Load()
+	if a.timer.slowWrite.Load() {
+		a.timer.slowWrite.Store(false)
+		now = a.clock()
 	}
-	x.timer.downstreamAt.Store(now)
+	a.timer.downstreamAt.Store(now)
 	return nil
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -9,7 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluicehq/sluice/accounting"
-	"github.com/sluicehq/sluice/limits"
+	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/translate"
@@ -25,14 +26,9 @@ func (s *Server) handle(rc *fasthttp.RequestCtx) {
 			s.refuse(rc, id, translate.NewError(translate.CodeInternal))
 		}
 	}()
-	path, ok := apiPath(rc)
-	if !ok {
-		s.refuse(rc, id, translate.NewError(translate.CodeNotFound))
-		return
-	}
-	who, known := s.identify(&rc.Request.Header)
-	if !known {
-		s.refuse(rc, id, translate.NewError(translate.CodeInvalidAPIKey))
+	path, who, err := s.admit(rc)
+	if err != nil {
+		s.turnAway(rc, id, err)
 		return
 	}
 	c := call{rc: rc, id: id, caller: who, path: path.below, versioned: path.versioned}
@@ -44,6 +40,30 @@ func (s *Server) handle(rc *fasthttp.RequestCtx) {
 	default:
 		s.proxy(c)
 	}
+}
+
+// admit tells by the head of a request where it goes and who has sent it.
+func (s *Server) admit(rc *fasthttp.RequestCtx) (apiPathParts, *access.Caller, *translate.Error) {
+	path, ok := apiPath(rc)
+	if !ok {
+		return path, nil, translate.NewError(translate.CodeNotFound)
+	}
+	who, known := s.identify(&rc.Request.Header)
+	if !known {
+		return path, nil, translate.NewError(translate.CodeInvalidAPIKey)
+	}
+	return path, who, nil
+}
+
+// expected answers a client that waits to be told that it may send its body: it may if
+// the handler will want it. Otherwise it is told why not, and the connection ends.
+func (s *Server) expected(rc *fasthttp.RequestCtx) (status int) {
+	_, _, err := s.admit(rc)
+	if err == nil {
+		return fasthttp.StatusContinue
+	}
+	s.refuse(rc, s.requestID(rc), err)
+	return err.Status
 }
 
 // call is one request of the API listener while its handler runs.
@@ -113,7 +133,7 @@ var unversioned = map[string]bool{
 func (s *Server) proxy(c call) {
 	endpoint := translate.Endpoint(c.path)
 	if !c.versioned && !unversioned[c.path] {
-		s.refuse(c.rc, c.id, translate.NewError(translate.CodeNotFound))
+		s.turnAway(c.rc, c.id, translate.NewError(translate.CodeNotFound))
 		return
 	}
 	if unversioned[c.path] && !c.rc.IsPost() {
@@ -123,7 +143,11 @@ func (s *Server) proxy(c call) {
 	}
 	x, err := s.newExchange(c, endpoint)
 	if err != nil {
-		s.refuse(c.rc, c.id, err)
+		if err.Status == fasthttp.StatusBadRequest {
+			s.turnAway(c.rc, c.id, err)
+		} else {
+			s.refuse(c.rc, c.id, err)
+		}
 		return
 	}
 	if !s.running.add(x) { // the same id came twice at the same moment
@@ -133,40 +157,20 @@ func (s *Server) proxy(c call) {
 	detached := false
 	defer func() {
 		if !detached { // refused now, or a panic: there will be no exchange
-			x.quota.grant.Settle(limits.Amount{})
+			x.endCtx()
 			s.running.remove(x)
 			close(x.recorded)
 		}
 	}()
-	if err := s.admit(c, x); err != nil {
-		s.refuse(c.rc, c.id, err)
-		return
-	}
 	// Asked only now, so that a shutdown either waits for this exchange or is seen.
 	if s.draining.Load() {
 		s.refuse(c.rc, c.id, translate.NewError(translate.CodeShuttingDown))
 		return
 	}
-	x.client.tap = s.newTap(x, x.prompt)
-	x.head = s.requestHead(c, x).append(make([]byte, 0, 1<<10))
+	x.tap = x.newTap(x.prompt.bytes())
 	x.overhead = time.Since(c.rc.Time())
 	x.down.Detach(c.rc, x.run)
 	detached = true
-}
-
-// requestHead is what the head of the upstream request is made of.
-func (s *Server) requestHead(c call, x *exchange) requestHead {
-	to := x.target.provider
-	h := requestHead{
-		client: &c.rc.Request.Header, to: to, method: x.method, id: x.id, bodySize: len(x.body),
-		passCredential: s.keys.Open() && to.passesCredential(),
-	}
-	if x.foreign != nil {
-		h.foreign, h.stream, h.path = true, x.streams(), x.foreign.dialect.Path(&x.foreign.context)
-	} else {
-		h.path = to.relayPath(c.path, x.target.model, query(c.rc))
-	}
-	return h
 }
 
 // query returns the query of a request with its question mark. The HTTP reader in
@@ -179,60 +183,82 @@ func query(rc *fasthttp.RequestCtx) string {
 	return ""
 }
 
-// newExchange reads the request and finds its target. It takes the body over from
+// newExchange reads the request and finds its route. It takes the body over from
 // the request context.
 func (s *Server) newExchange(c call, endpoint translate.Endpoint) (*exchange, *translate.Error) {
 	x := &exchange{
-		srv: s, uid: accounting.NewUID(), id: c.id, owner: c.caller, endpoint: endpoint, shape: shapeOf(endpoint),
-		method: c.method(), recorded: make(chan struct{}),
+		srv: s, gen: s.current(), uid: accounting.NewUID(), id: c.id, owner: c.caller,
+		endpoint: endpoint, shape: shapeOf(endpoint), method: c.method(), recorded: make(chan struct{}),
 	}
 	// The connection must be known before anyone else can end the exchange.
 	x.down = downstream.FromContext(c.rc)
 	x.start = x.down.RequestStart()
-	x.valve.onEnd = x.onEnd
-	x.client.conn, x.client.http11 = x.down, c.rc.Request.Header.IsHTTP11()
-	x.meter.Reset(x.shape)
 	x.quota.grant = unbounded
-
-	body := c.rc.Request.SwapBody(nil)
-	// Some SDKs declare JSON where there is no body.
-	bodiless := len(body) == 0 && !c.rc.IsPost()
-	if x.passthrough() && (bodiless || !jsonRequest(c.rc)) {
-		x.body = body
-		return x, s.toFallback(x)
-	}
-	request, err := translate.ParseRequest(endpoint, body)
-	switch {
-	case err == nil:
-	case err.Code == translate.CodeMissingModel && x.passthrough():
-		x.body, x.prompt = body, body
-		return x, s.toFallback(x)
-	default:
+	s.receive(c, &x.received)
+	if err := x.findRoute(c); err != nil {
 		return nil, err
 	}
-	to, ok := s.routes.find(request.Model)
-	if !ok || !c.caller.MayAsk(request.Model) {
-		return nil, translate.ModelNotFound(request.Model)
-	}
-	x.request, x.asked, x.target, x.prompt = request, request.Model, to, body
-	if to.provider.dialect != nil {
-		return x, s.translateRequest(c, x, body)
-	}
-	x.ask = to.provider.ask()
-	x.body = request.Prepare(nil, body, to.model, x.ask)
+	x.ctx, x.endCtx = context.WithCancel(context.Background())
+	x.valve.onEnd = x.onEnd
+	x.valve.bind(closeFunc(x.stop))
 	return x, nil
 }
 
-// toFallback sends a request that names no model where such requests go.
-func (s *Server) toFallback(x *exchange) *translate.Error {
+// findRoute reads what of the request says where it is to go.
+func (x *exchange) findRoute(c call) *translate.Error {
+	body := x.received.body
+	// Some SDKs declare JSON where there is no body.
+	bodiless := len(body) == 0 && !c.rc.IsPost()
+	if x.passthrough() && (bodiless || !jsonRequest(c.rc)) {
+		return x.routeToFallback()
+	}
+	request, err := translate.ParseRequest(x.endpoint, body)
+	switch {
+	case err == nil:
+	case err.Code == translate.CodeMissingModel && x.passthrough():
+		x.prompt.set(body)
+		return x.routeToFallback()
+	default:
+		return err
+	}
+	to, ok := x.gen.routes.find(request.Model)
+	if !ok || !c.caller.MayAsk(request.Model) && (to.model == nil || !c.caller.MayAsk(to.model.Name)) {
+		return translate.ModelNotFound(request.Model)
+	}
+	x.request, x.asked, x.route = request, request.Model, to
+	x.prompt.set(body)
+	return nil
+}
+
+// routeToFallback sends a request that names no model where such requests go.
+func (x *exchange) routeToFallback() *translate.Error {
 	if !x.owner.MayAsk("") {
 		return translate.NewError(translate.CodeMissingModel)
 	}
-	x.target = s.routes.fallback()
-	if x.target.provider.dialect != nil {
+	x.route = x.gen.routes.fallback()
+	if x.route.targets[0].provider.dialect != nil {
 		return translate.NewError(translate.CodeUnsupportedEndpoint)
 	}
 	return nil
+}
+
+// stickTo is what requests that go to the same target of a route have in common; empty
+// where nothing does.
+func (x *exchange) stickTo(to route) string {
+	if to.model == nil {
+		return ""
+	}
+	switch sticky := to.model.Sticky; sticky {
+	case "":
+		return ""
+	case config.StickyKey:
+		if x.srv.keys.Open() && x.received.fields.key == "" {
+			return "" // nothing tells those apart who have no key
+		}
+		return x.received.remembered
+	default:
+		return x.received.fields.get(sticky)
+	}
 }
 
 // jsonRequest tells whether the request has a JSON body.
@@ -265,6 +291,13 @@ const statusClientClosedRequest = translate.StatusCancelled
 func (s *Server) refuse(rc *fasthttp.RequestCtx, id string, e *translate.Error) {
 	s.metrics.Rejected(e.Code)
 	writeError(rc, id, e)
+}
+
+// turnAway refuses a request whose sender is not what it should be, or speaks of what is not
+// here, and has its connection end.
+func (s *Server) turnAway(rc *fasthttp.RequestCtx, id string, e *translate.Error) {
+	s.refuse(rc, id, e)
+	rc.SetConnectionClose()
 }
 
 func writeError(rc *fasthttp.RequestCtx, id string, e *translate.Error) {

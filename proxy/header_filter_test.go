@@ -154,3 +154,99 @@ func TestRequestHeadersAreFiltered(t *testing.T) {
 	require.NotContains(t, string(got.Head), "secret")
 	require.Equal(t, "POST /v1/chat/completions HTTP/1.1", strings.SplitN(string(got.Head), "\r\n", 2)[0])
 }
+
+// What a client declares to belong to its connection stays there, in whatever form it says
+// so; what sluice sets itself cannot be taken away like that.
+// row C17
+func TestConnectionFieldsOfTheClientStayBehind(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		connection []string
+		named      []string // of X-A, X-B and X-C
+	}{
+		{nil, nil},
+		{[]string{"X-A"}, []string{"X-A"}},
+		{[]string{"x-a,X-b"}, []string{"X-A", "X-B"}},
+		{[]string{"X-A", "X-B, X-C"}, []string{"X-A", "X-B", "X-C"}},
+		{[]string{" , ,X-A , ", "keep-alive"}, []string{"X-A"}},
+		{[]string{""}, nil},
+		{[]string{","}, nil},
+		{[]string{"X-A;q=1"}, nil},
+		{[]string{"X A"}, nil},
+		{[]string{"\"X-A\""}, nil},
+		{[]string{"*"}, nil},
+		{[]string{"keep-alive, TE, Upgrade, X-C"}, []string{"X-C"}},
+		{[]string{"Host, Content-Length, Content-Type, Authorization, X-Request-Id, Accept-Encoding, X-Ours, Connection"}, nil},
+	} {
+		t.Run(fmt.Sprint(c.connection), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(c *config.Config) {
+				c.Providers[0].APIKey = "ours"
+				c.Providers[0].Headers = map[string]config.Secret{"X-Ours": "v"}
+			})
+			sent := []string{"X-A: a", "X-B: b", "X-C: c", "TE: trailers", "Upgrade: h2c", "Keep-Alive: timeout=1", "X-Request-Id: mine"}
+			for _, value := range c.connection {
+				sent = append(sent, "Connection: "+value)
+			}
+			require.Equal(t, 200, r.ask(wholeBody, sent...).status)
+			got := r.up.WaitExchange(1).Request
+			for _, name := range []string{"X-A", "X-B", "X-C"} {
+				require.Equal(t, !slices.Contains(c.named, name), got.Get(name) != "", name)
+			}
+			for name, want := range map[string]string{
+				"Host": r.up.Addr(), "Authorization": "Bearer ours", "X-Ours": "v", "X-Request-Id": "mine", "Accept-Encoding": "identity",
+				"Content-Length": fmt.Sprint(len(got.Body)), "Connection": "", "Te": "", "Upgrade": "", "Keep-Alive": "",
+			} {
+				require.Equal(t, want, got.Get(name), name)
+			}
+			require.JSONEq(t, wholeBody, string(got.Body))
+		})
+	}
+}
+
+// Names that some servers read as others, what says where a request is from, and what only
+// sluice says, never come from a client, whatever the provider's dialect.
+// row C17
+func TestSpoofedHeadersStayBehindInEveryDialect(t *testing.T) {
+	t.Parallel()
+	sent := []string{
+		"X_Forwarded_For: 10.9.9.9", "x_real_ip: 10.9.9.9", "X-Forwarded_For: 10.9.9.9", "_host: 10.9.9.9", "Content_Length: 999", "Transfer_Encoding: chunked",
+		"Authorization_: Bearer 10.9.9.9", "X_Api_Key: 10.9.9.9", "x-api_key: 10.9.9.9", "anthropic_version: 10.9.9.9",
+		"X-Forwarded-For: 10.9.9.9", "X-Forwarded-Host: 10.9.9.9", "X-Forwarded-Port: 10.9.9.9", "X-Forwarded-Anything: 10.9.9.9", "x-forwarded-: 10.9.9.9",
+		"Forwarded: for=10.9.9.9", "X-Real-IP: 10.9.9.9", "Via: 1.1 10.9.9.9", "Cookie: a=10.9.9.9", "Proxy-Authorization: Basic 10.9.9.9", "Proxy-Authenticate: 10.9.9.9",
+		"X-Sluice-Upstream-Request-Id: 10.9.9.9", "X-Sluice-Key: 10.9.9.9", "X-Sluice-Warning: 10.9.9.9",
+		"X-Goog-Api-Key: 10.9.9.9", "Api-Key: 10.9.9.9", "X-Api-Key: 10.9.9.9", "Authorization: Bearer 10.9.9.9", "OpenAI-Organization: 10.9.9.9",
+	}
+	inEveryDialect(t, func(t *testing.T, v *fakeprovider.Voice) {
+		r := newRig(t, speaking(v)) // with a key of its own
+		r.up.Handle(saying(v))
+		p := r.ask(wholeWithTool, sent...)
+		require.Equal(t, 200, p.status, "%s", p.body)
+		require.NotContains(t, string(r.up.WaitExchange(1).Request.Head), "10.9.9.9")
+		require.NotContains(t, strings.ToLower(string(r.up.WaitExchange(1).Request.Head)), "\r\nx-forwarded-")
+		require.NotContains(t, fmt.Sprint(p.header), "10.9.9.9")
+	})
+}
+
+// Fields behind the body belong to the connection that they come on.
+// row C17
+func TestTrailersOfTheUpstreamStayBehind(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.up.Handle(func(e *fakeprovider.Exchange) {
+		e.StreamHead("Trailer: X-RateLimit-Limit-Requests, X-Sum")
+		for _, p := range fakeprovider.ChatStream(fakeprovider.ChatOptions{IncludeUsage: true}) {
+			e.Event(p)
+		}
+		e.Raw([]byte("0\r\nX-RateLimit-Limit-Requests: 7\r\nX-Sum: 10.9.9.9\r\n\r\n"))
+		e.KeepAlive()
+	})
+	for range 2 {
+		resp := r.dial().post(streamBody)
+		p := read(resp)
+		p.requireWhole(t)
+		require.Empty(t, resp.Trailer)
+		require.Empty(t, p.header.Get("Trailer"))
+		require.Empty(t, p.header.Get("X-RateLimit-Limit-Requests"))
+	}
+}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/upstream"
 )
 
@@ -34,7 +33,7 @@ var credentialHeaders = []string{"Authorization", "X-Api-Key", "Api-Key"}
 // requestHead builds the head of the upstream request from the client's. It
 // refers to nothing of the client's request afterwards.
 type requestHead struct {
-	client *fasthttp.RequestHeader
+	client *headFields
 	to     *provider
 	method string
 	// path is the request's path and query below the provider's base URL.
@@ -57,19 +56,20 @@ func (r requestHead) append(dst []byte) []byte {
 	dst = appendField(dst, "Host", r.to.pool.Host())
 
 	var named map[string]bool
-	for k, v := range r.client.All() {
-		named = addConnectionTokens(named, string(k), string(v))
+	for _, f := range r.client.list {
+		named = addConnectionTokens(named, f.name, f.value)
 	}
-	for k, v := range r.client.All() {
-		name := strings.ToLower(string(k))
+	for _, f := range r.client.list {
+		name := strings.ToLower(f.name)
 		switch {
-		case droppedRequestHeaders[name], strings.HasPrefix(name, "x-forwarded-"), strings.Contains(name, "_"):
+		case droppedRequestHeaders[name], strings.Contains(name, "_"):
+		case strings.HasPrefix(name, "x-forwarded-"), strings.HasPrefix(name, "x-sluice-"):
 		case accountRequestHeaders[name] && !r.passCredential:
 		case named[name]:
 		case r.to.replaces(name):
 		case r.foreign && !foreignHeader(name, r.to):
 		default:
-			dst = appendField(dst, string(k), string(v))
+			dst = appendField(dst, f.name, f.value)
 		}
 	}
 	if r.foreign {
@@ -96,7 +96,7 @@ func (r requestHead) appendCredential(dst []byte) []byte {
 		return dst
 	}
 	if name := r.to.KeyHeader(); r.foreign || name != credentialHeaders[0] {
-		switch key := string(access.KeyOf(r.client)); {
+		switch key := r.client.key; {
 		case key == "":
 			return dst
 		case name == credentialHeaders[0]:
@@ -106,8 +106,8 @@ func (r requestHead) appendCredential(dst []byte) []byte {
 		}
 	}
 	for _, name := range credentialHeaders {
-		if v := r.client.Peek(name); len(v) > 0 {
-			dst = appendField(dst, name, string(v))
+		if v := r.client.get(name); v != "" {
+			dst = appendField(dst, name, v)
 		}
 	}
 	return dst

@@ -75,19 +75,20 @@ type lookup struct {
 	provider *provider
 	id       string // the provider's, of the request
 	record   *accounting.Record
+	gen      *generation
 }
 
 // after looks up what an exchange has used once its record is kept, if its provider can be
 // asked and has not said it already. It does not wait.
-func (l *lookups) after(x *exchange, kept *accounting.Receipt) {
-	if !x.usageUnknown() {
+func (l *lookups) after(a *attempt, kept *accounting.Receipt) {
+	if !a.usageUnknown() {
 		return
 	}
-	id := x.generation()
+	id := a.upstreamName()
 	if id == "" {
 		return
 	}
-	job := lookup{provider: x.target.provider, id: id, record: x.final}
+	job := lookup{provider: a.target.provider, id: id, record: a.final, gen: a.gen}
 	kept.Then(func(err error) {
 		if err == nil {
 			l.begin(job)
@@ -122,19 +123,19 @@ func (l *lookups) count(r lookupResult) { l.results.WithLabelValues(string(r)).I
 // usageUnknown tells whether the provider may charge for something that it has not said
 // the amount of, and may be asked with a key of sluice's own. The client's key is not kept
 // for that.
-func (x *exchange) usageUnknown() bool {
-	p := x.target.provider
-	return x.final != nil && x.final.UsageSource != accounting.SourceReported &&
+func (a *attempt) usageUnknown() bool {
+	p := a.target.provider
+	return a.final != nil && a.final.UsageSource != accounting.SourceReported &&
 		p.LooksUpUsage() && p.Credential() == config.CredentialKey &&
-		x.countable() && x.mayHaveRun() && !x.refused()
+		a.countable() && a.mayHaveRun() && !a.wasRefused()
 }
 
-// generation is the provider's name for the request: OpenRouter has it in the head of its
+// upstreamName is the provider's name for the request: OpenRouter has it in the head of its
 // answer and in every chunk.
-func (x *exchange) generation() string {
-	id := x.answer.Get("X-Generation-Id")
+func (a *attempt) upstreamName() string {
+	id := a.answer.Get("X-Generation-Id")
 	if id == "" {
-		id, _, _ = x.meter.Head()
+		id, _, _ = a.meter.Head()
 	}
 	if len(id) > maxGenerationID {
 		return ""
@@ -183,11 +184,11 @@ func (l *lookups) wait(pause time.Duration) bool {
 }
 
 // ask puts the question once. A status of 0 is no answer.
-func (l *lookups) ask(job lookup) (generation, int) {
+func (l *lookups) ask(job lookup) (generated, int) {
 	select {
 	case l.asking <- struct{}{}:
 	case <-l.srv.life.Done():
-		return generation{}, 0
+		return generated{}, 0
 	}
 	defer func() { <-l.asking }()
 	ctx, cancel := context.WithTimeout(l.srv.life, lookupTime)
@@ -195,14 +196,14 @@ func (l *lookups) ask(job lookup) (generation, int) {
 	head := job.provider.ownHead("/generation?id="+url.QueryEscape(job.id), job.record.ID)
 	status, body, err := job.provider.fetchJSON(ctx, head, maxGeneration)
 	if err != nil {
-		return generation{}, 0
+		return generated{}, 0
 	}
 	return parseGeneration(body, job.id), status
 }
 
 // settle gives the record what the provider has said.
-func (l *lookups) settle(job lookup, said generation) lookupResult {
-	amended := job.amend(l.srv, said)
+func (l *lookups) settle(job lookup, said generated) lookupResult {
+	amended := job.amend(said)
 	kept := l.srv.ledger.Amend(amended)
 	select {
 	case <-kept.Done():
@@ -213,21 +214,21 @@ func (l *lookups) settle(job lookup, said generation) lookupResult {
 		l.srv.log.Error("the ledger refused the usage that was looked up", "id", amended.ID, "error", err)
 		return lookupFailed
 	}
-	l.srv.chargeMore(job.record, amended)
+	l.srv.chargeMore(job, amended)
 	l.srv.log.Info("usage was looked up", "id", amended.ID, "uid", amended.UID, "provider", amended.Provider,
 		"usage", amended.Usage, "cost_nano_usd", amended.CostNanoUSD)
 	return lookupSettled
 }
 
 // amend is the record with the provider's numbers, beside what was counted here.
-func (job lookup) amend(s *Server, said generation) *accounting.Record {
+func (job lookup) amend(said generated) *accounting.Record {
 	r := *job.record
 	if r.UsageSource == accounting.SourceEstimated || r.OutputEstimated {
 		estimate := r.Usage
 		r.Estimate = &estimate
 	}
 	r.Usage, r.UsageSource, r.OutputEstimated, r.RawUsage = said.usage, accounting.SourceReported, false, said.raw
-	s.pricer.Price(&r)
+	job.gen.pricer.Price(&r)
 	if cost, ok := said.cost(); ok {
 		low, high := cost, cost
 		r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD = &cost, &low, &high
@@ -238,10 +239,10 @@ func (job lookup) amend(s *Server, said generation) *accounting.Record {
 // chargeMore charges the budgets what an exchange has used beyond what it was settled with.
 // What it has used less is not given back: the books have it, and the budgets read them at
 // the next start.
-func (s *Server) chargeMore(before, after *accounting.Record) {
-	was, is := usedBy(before), usedBy(after)
+func (s *Server) chargeMore(job lookup, after *accounting.Record) {
+	was, is := usedBy(job.record), usedBy(after)
 	more := limits.Amount{Tokens: max(is.Tokens-was.Tokens, 0), NanoUSD: max(is.NanoUSD-was.NanoUSD, 0)}
 	if more != (limits.Amount{}) {
-		charge(s.limiter, s.cfg, s.keys, after, more)
+		charge(s.limiter, job.gen.cfg, s.keys, after, more)
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/sluicehq/sluice/accounting/tokens"
 )
 
-// generation is what OpenRouter says of a request (API reference, "Get a generation"). The
+// generated is what OpenRouter says of a request (API reference, "Get a generation"). The
 // native counts are those of the vendor's own tokenizer, by which it charges; Vercel's
 // gateway answers in the same form.
-type generation struct {
+type generated struct {
 	usage tokens.Usage
 	// raw are its numbers as they came, and none of its words.
 	raw []byte
@@ -23,10 +23,10 @@ type generation struct {
 }
 
 // settled tells whether the provider knows already what was used.
-func (g generation) settled() bool { return g.usage.Input.Known && g.usage.Output.Known }
+func (g generated) settled() bool { return g.usage.Input.Known && g.usage.Output.Known }
 
 // cost is what all who were involved have charged, in units of 1e-9 USD.
-func (g generation) cost() (nano int64, ok bool) {
+func (g generated) cost() (nano int64, ok bool) {
 	total, ok := nanoUSD(g.total)
 	if !ok || !g.byok {
 		return total, ok
@@ -35,8 +35,8 @@ func (g generation) cost() (nano int64, ok bool) {
 	return total + vendor, ok
 }
 
-// generationNumbers are the members that a record keeps.
-var generationNumbers = map[string]bool{
+// generatedNumbers are the members that a record keeps.
+var generatedNumbers = map[string]bool{
 	"tokens_prompt": true, "tokens_completion": true,
 	"native_tokens_prompt": true, "native_tokens_completion": true, "native_tokens_reasoning": true,
 	"native_tokens_cached": true, "native_tokens_completion_images": true,
@@ -48,16 +48,16 @@ var generationNumbers = map[string]bool{
 
 // parseGeneration reads an answer, which must be valid JSON. One that is about another
 // request says nothing.
-func parseGeneration(body []byte, id string) generation {
+func parseGeneration(body []byte, id string) generated {
 	data := gjson.GetBytes(body, "data")
 	if of := data.Get("id"); !data.IsObject() || of.Exists() && of.Str != id {
-		return generation{}
+		return generated{}
 	}
-	var g generation
+	var g generated
 	seen := make(map[string]bool)
 	data.ForEach(func(name, value gjson.Result) bool {
 		number := value.Type == gjson.Number && len(value.Raw) <= maxNumber || value.IsBool()
-		if !generationNumbers[name.Str] || !number || seen[name.Str] {
+		if !generatedNumbers[name.Str] || !number || seen[name.Str] {
 			return true
 		}
 		seen[name.Str] = true
@@ -72,7 +72,7 @@ func parseGeneration(body []byte, id string) generation {
 	return g
 }
 
-func (g *generation) member(name string, v gjson.Result) {
+func (g *generated) member(name string, v gjson.Result) {
 	switch name {
 	case "native_tokens_prompt":
 		setCount(&g.usage.Input, v)

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/internal/fakeprovider"
+	"github.com/sluicehq/sluice/proxy/admin"
 )
 
 // scraper reads the metrics as Prometheus does, from the admin listener.
@@ -28,11 +29,11 @@ func (r *rig) scraper(t testing.TB) scraper {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	admin := NewAdmin(r.srv)
+	listener := admin.New(admin.Options{Registry: r.srv.metrics.Registry()})
 	served := make(chan error, 1)
-	go func() { served <- admin.Serve(ln) }()
+	go func() { served <- listener.Serve(ln) }()
 	t.Cleanup(func() {
-		require.NoError(t, admin.Close())
+		require.NoError(t, listener.Close())
 		require.NoError(t, <-served)
 	})
 	return scraper{t, "http://" + ln.Addr().String() + "/metrics"}

@@ -17,14 +17,15 @@ func (s *Server) models(c call) {
 		s.refuse(c.rc, c.id, translate.NewError(translate.CodeMethodNotAllowed))
 		return
 	}
-	if len(s.routes.listed) == 0 && len(s.routes.providers) == 1 && s.routes.providers[0].dialect == nil {
+	routes := s.routes()
+	if routes.empty() && len(routes.providers) == 1 && routes.providers[0].dialect == nil {
 		c.versioned = true
 		s.proxy(c)
 		return
 	}
 	_, name, one := strings.Cut(c.path, "/")
-	if _, configured := s.routes.models[name]; one && configured {
-		writeJSON(c.rc, c.id, translate.AppendModel(nil, s.modelEntry(name)))
+	if m := routes.model(name); one && m != nil {
+		writeJSON(c.rc, c.id, translate.AppendModel(nil, s.modelEntry(name, m)))
 		return
 	}
 	entries := s.catalogue(c)
@@ -41,11 +42,8 @@ func (s *Server) models(c call) {
 	s.refuse(c.rc, c.id, translate.ModelNotFound(name))
 }
 
-func (s *Server) modelEntry(name string) translate.ModelEntry {
-	return translate.ModelEntry{
-		ID: name, Created: s.started.Unix(),
-		OwnedBy: s.routes.models[name].targets[0].provider.Name,
-	}
+func (s *Server) modelEntry(name string, m *model) translate.ModelEntry {
+	return translate.ModelEntry{ID: name, Created: s.started.Unix(), OwnedBy: m.targets[0].provider.Name}
 }
 
 func writeJSON(rc *fasthttp.RequestCtx, id string, body []byte) {

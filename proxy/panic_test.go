@@ -16,6 +16,7 @@ const secret = "panic-canary-7c1f"
 
 // A panic in whatever phase ends its exchange as an internal error, with its upstream
 // closed and its record written, and nothing else.
+// row D8
 func TestPanicIsContainedInEveryPhase(t *testing.T) {
 	t.Parallel()
 	phases := []accounting.Phase{

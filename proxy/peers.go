@@ -80,8 +80,8 @@ func (s *Server) Answer(kind string, asked []byte) (answer []byte, ok bool) {
 	return answer, err == nil
 }
 
-// keysChanged is called when the keys in the books have changed.
-func (s *Server) keysChanged() {
+// KeysChanged is called when the keys in the books have changed.
+func (s *Server) KeysChanged() {
 	ctx, cancel := context.WithTimeout(s.life, peerTime)
 	defer cancel()
 	_ = s.keys.Refresh(ctx) // it has said why, and tries again

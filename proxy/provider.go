@@ -5,15 +5,16 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/config"
+	"github.com/sluicehq/sluice/proxy/balance"
 	"github.com/sluicehq/sluice/proxy/credential"
 	"github.com/sluicehq/sluice/proxy/upstream"
-	"github.com/sluicehq/sluice/proxy/watch"
 	"github.com/sluicehq/sluice/translate"
 	"github.com/sluicehq/sluice/translate/anthropic"
 	"github.com/sluicehq/sluice/translate/bedrock"
@@ -32,6 +33,10 @@ type provider struct {
 	auth   credential.Source
 	quirks translate.Quirks // of what a request must avoid
 	models listing
+	// health and group are of the models that are not configured.
+	health  *balance.Target
+	group   *balance.Group
+	timeout config.Duration // of connecting
 	// runningUsage: it is asked for usage in every chunk.
 	runningUsage atomic.Bool
 	detection    detection
@@ -69,33 +74,61 @@ var dialects = map[string]translate.Dialect{
 	config.DialectOllama:    ollama.Dialect{},
 }
 
-func openProviders(life context.Context, cfg *config.Config, simulator string, watcher *watch.Watcher) ([]*provider, error) {
-	var out []*provider
+// openProviders opens the providers of a configuration, but for those that are the same
+// as in the generation before.
+func (s *Server) openProviders(cfg *config.Config, before *generation) ([]*provider, error) {
+	var out, opened []*provider
 	for _, p := range cfg.Providers {
-		base := p.Endpoint()
-		if p.Dialect == config.DialectSim {
-			base = simulator
+		if kept := before.provider(p, cfg.Timeouts.Connect); kept != nil {
+			out = append(out, kept)
+			continue
 		}
-		pool, err := upstream.NewPool(upstream.Options{
-			BaseURL: base, CAFile: p.CAFile, Watcher: watcher,
-			ConnectTimeout: orUnlimited(cfg.Timeouts.Connect.Std()), IdleConn: orNone(p.IdleConn.Std()),
-		})
+		one, err := s.openProvider(p, cfg.Timeouts.Connect)
 		if err != nil {
+			retire(opened, nil)
 			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
 		}
-		one := &provider{Provider: p, pool: pool, dialect: dialects[p.Dialect]}
-		if one.quirks, err = requestQuirks(p); err != nil {
-			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
-		}
-		if one.auth, err = newAuth(life, p); err != nil {
-			return nil, fmt.Errorf("opening provider %s: %w", p.Name, err)
-		}
-		ask, detect := p.ContinuousUsageSetting()
-		one.runningUsage.Store(ask)
-		one.detection.wanted = detect && p.AsksUsage() // it implies that
-		out = append(out, one)
+		out, opened = append(out, one), append(opened, one)
 	}
 	return out, nil
+}
+
+// provider is the one that was made of the same settings; nil if there is none, also where
+// it trusts authorities of a file, which may be another file by now.
+func (g *generation) provider(p config.Provider, connect config.Duration) *provider {
+	if g == nil || p.CAFile != "" {
+		return nil
+	}
+	one := g.routes.byName[p.Name]
+	if one == nil || one.timeout != connect || !reflect.DeepEqual(one.Provider, p) {
+		return nil
+	}
+	return one
+}
+
+func (s *Server) openProvider(p config.Provider, connect config.Duration) (*provider, error) {
+	base := p.Endpoint()
+	if p.Dialect == config.DialectSim {
+		base = s.simulator
+	}
+	pool, err := upstream.NewPool(upstream.Options{
+		BaseURL: base, CAFile: p.CAFile, Watcher: s.watcher, DenyPrivate: p.DenyPrivate,
+		ConnectTimeout: orUnlimited(connect.Std()), IdleConn: orNone(p.IdleConn.Std()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	one := &provider{Provider: p, pool: pool, dialect: dialects[p.Dialect], timeout: connect}
+	if one.quirks, err = requestQuirks(p); err != nil {
+		return nil, err
+	}
+	if one.auth, err = newAuth(s.life, p); err != nil {
+		return nil, err
+	}
+	ask, detect := p.ContinuousUsageSetting()
+	one.runningUsage.Store(ask)
+	one.detection.wanted = detect && p.AsksUsage() // it implies that
+	return one, nil
 }
 
 // requestQuirks are the quirks of a provider that concern its requests: the configured

@@ -12,76 +12,167 @@ import (
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/limits"
 	"github.com/sluicehq/sluice/proxy/access"
-	"github.com/sluicehq/sluice/proxy/credential"
 	"github.com/sluicehq/sluice/translate"
 )
 
-// quota is what bounds one exchange: what is reserved for it of the limits that it shares
-// with others, and what is set for it alone.
+// quota is what bounds one exchange: what is reserved for it of the limits of its key and
+// its model, and what they set for it alone. Limits of providers are with the attempts.
 type quota struct {
 	grant *limits.Reservation
-	// watches tells that there is something to look after while the answer comes.
-	watches bool
+	// usd tells that a hard budget in money holds, which cannot be kept without prices.
+	usd bool
 	// outputTokens and duration are 0 where nothing bounds them.
 	outputTokens int64
 	duration     time.Duration
 
-	// What the exchange would cost, in tokens of its prompt and in 1e-9 USD for a million
-	// tokens.
-	prompt                int64
-	inputRate, outputRate int64
+	asked        int64 // the most output that the request allows, 0 if it says nothing
+	prompt       int64 // tokens of its prompt, roughly
+	begin        int64 // tokens of output that are reserved to begin with
+	reservations int   // at providers, so far
+	refused      refusal
 
-	// Of a budget that may end the stream: how many tokens of output the reservation is
+	// Of a budget that may end the stream: how many tokens of output the reservations are
 	// good for, whether more is being asked for, and whether that was refused.
 	allowed atomic.Int64
 	asking  atomic.Bool
 	spent   atomic.Bool
 }
 
+// refusal is the first one, with the header lines that belong to it.
+type refusal struct {
+	why   *translate.Error
+	rates []byte
+}
+
+// share is what an attempt has of the limits of its provider.
+type share struct {
+	grant *limits.Reservation
+	price price
+	// outputTokens is the most that the answer may have; 0 if nothing bounds it.
+	outputTokens int64
+	// watches tells that there is something to look after while the answer comes.
+	watches bool
+}
+
+// price is what a million tokens cost at a target, in 1e-9 USD.
+type price struct {
+	input, output int64
+	known         bool
+}
+
 // unbounded is what an exchange has that nothing bounds.
 var unbounded = &limits.Reservation{}
+
+var noAmount limits.Amount
 
 // outputSlice is how many tokens of output are reserved at a time, beyond what has come.
 const outputSlice = 1024
 
-// admit reserves what the exchange may use.
-func (s *Server) admit(c call, x *exchange) *translate.Error {
-	subjects := s.subjects(x)
-	if len(subjects) == 0 {
-		return nil
-	}
+// wholeAnswer is what is reserved for an answer that is not streamed and has no limit.
+const wholeAnswer = 4 * outputSlice
+
+// limitsTime bounds the wait for the limits; they have a bound of their own below it.
+const limitsTime = 2 * time.Second
+
+// admitted reserves what the exchange may use of the limits of its key and its model. It
+// reports false when the exchange is over.
+func (x *exchange) admitted() bool {
 	q := &x.quota
-	asked, _ := accounting.OutputLimit(x.prompt)
-	if q.outputTokens > 0 && asked > q.outputTokens {
-		return translate.OutputLimitExceeded(q.outputTokens)
+	subjects := x.subjects()
+	q.prompt, q.asked = promptTokens(x.prompt.bytes()), x.prompt.outputLimit()
+	q.begin = x.firstReservation(q.outputTokens)
+	if q.outputTokens > 0 && q.asked > q.outputTokens {
+		x.reject(translate.OutputLimitExceeded(q.outputTokens))
+		return false
 	}
-	q.prompt = promptTokens(x.prompt)
-	priced := false
-	q.inputRate, q.outputRate, priced = s.pricer.PerToken(x.target.provider.Name, x.target.model)
-	if !priced && boundedInUSD(subjects) {
-		return translate.NewError(translate.CodePriceUnknown)
+	if len(subjects) == 0 {
+		return true
 	}
-	ctx, cancel := context.WithTimeout(s.life, admitTime)
-	defer cancel()
-	first := x.firstReservation(asked)
-	grant, err := s.limiter.Reserve(ctx, limits.Ask{ID: x.uid.String(), Subjects: subjects, Reserve: q.amount(first)})
-	if err != nil {
-		return c.refusal(err)
+	grant, refusal := x.reserve(x.uid.String(), subjects, x.priceAt(x.plan.left()[0]), q.begin)
+	if refusal != nil {
+		x.reject(refusal)
+		return false
 	}
 	q.grant = grant
-	q.allowed.Store(first)
-	q.watches = q.outputTokens > 0 || q.grant.Bounded()
-	for _, f := range rates(q.grant.State()) {
-		x.client.rates = appendField(x.client.rates, f.Name, f.Value)
+	x.rates = appendRates(nil, grant.State()) // which the client is told
+	q.allowed.Store(q.begin)
+	return true
+}
+
+// subjects are the key and the model of an exchange as far as limits hold for them. What
+// they set for the exchange alone is noted.
+func (x *exchange) subjects() []limits.Subject {
+	var out []limits.Subject
+	q := &x.quota
+	add := func(kind limits.Kind, name string, set config.Quota) {
+		if set.Zero() {
+			return
+		}
+		q.outputTokens = least(q.outputTokens, int64(set.MaxOutputTokens))
+		q.duration = time.Duration(least(int64(q.duration), int64(set.MaxDuration)))
+		q.usd = q.usd || boundedInUSD(set)
+		out = append(out, limits.Subject{Kind: kind, Name: name, Quota: quotaOf(set)})
 	}
+	add(limits.Key, x.owner.Alias, x.owner.Limits)
+	if m := x.route.model; m != nil {
+		add(limits.Model, m.Name, m.Limits)
+	}
+	return out
+}
+
+// mayUse reserves what an attempt may use of the limits of its provider.
+func (a *attempt) mayUse() *translate.Error {
+	to, q := a.target.provider, &a.quota
+	set := to.Limits
+	a.share.price = a.priceAt(a.target)
+	a.share.outputTokens = least(q.outputTokens, int64(set.MaxOutputTokens))
+	if !a.share.price.known && (q.usd || boundedInUSD(set)) {
+		return translate.NewError(translate.CodePriceUnknown)
+	}
+	if a.share.outputTokens > 0 && q.asked > a.share.outputTokens {
+		return translate.OutputLimitExceeded(a.share.outputTokens)
+	}
+	if !set.Zero() {
+		q.reservations++
+		subject := limits.Subject{Kind: limits.Provider, Name: to.Name, Quota: quotaOf(set)}
+		grant, refusal := a.reserve(a.uid.String()+"/"+strconv.Itoa(q.reservations), []limits.Subject{subject},
+			a.share.price, a.firstReservation(a.share.outputTokens))
+		if refusal != nil {
+			return refusal
+		}
+		a.share.grant = grant
+		if len(a.client.rates) == 0 {
+			a.client.rates = appendRates(nil, grant.State())
+		}
+		q.allowed.CompareAndSwap(0, q.begin)
+	}
+	a.share.watches = a.share.outputTokens > 0 || q.grant.Bounded() || a.share.grant.Bounded()
 	return nil
 }
 
-// firstReservation is how many tokens of output are reserved to begin with. A stream gets
-// more as it goes on. A whole answer cannot be cut, so all that it may have is reserved, or
-// a good deal where the request sets no limit.
-func (x *exchange) firstReservation(asked int64) int64 {
-	most := least(asked, x.quota.outputTokens)
+// reserve asks the limits.
+func (x *exchange) reserve(id string, subjects []limits.Subject, p price, output int64) (*limits.Reservation, *translate.Error) {
+	ctx, cancel := context.WithTimeout(x.ctx, limitsTime)
+	defer cancel()
+	grant, err := x.srv.limiter.Reserve(ctx, limits.Ask{ID: id, Subjects: subjects, Reserve: x.amount(p, output)})
+	if err != nil {
+		return nil, x.limited(err)
+	}
+	return grant, nil
+}
+
+// priceAt is what a target costs.
+func (x *exchange) priceAt(t target) price {
+	var p price
+	p.input, p.output, p.known = x.gen.pricer.PerToken(t.provider.Name, t.model)
+	return p
+}
+
+// firstReservation is how many tokens of output are reserved to begin with, of at most so
+// many; 0 sets no bound. A stream gets more as it goes on. A whole answer cannot be cut, so
+// all that it may have is reserved, or a good deal where the request sets no limit.
+func (x *exchange) firstReservation(bound int64) int64 {
+	most := least(x.quota.asked, bound)
 	switch {
 	case x.streams():
 		return least(most, outputSlice)
@@ -89,30 +180,6 @@ func (x *exchange) firstReservation(asked int64) int64 {
 		return wholeAnswer
 	}
 	return most
-}
-
-// wholeAnswer is what is reserved for an answer that is not streamed and has no limit.
-const wholeAnswer = 4 * outputSlice
-
-// admitTime bounds the wait for the limits; they have a bound of their own below it.
-const admitTime = 2 * time.Second
-
-// subjects are those whose limits hold for an exchange, and notes what they set for it
-// alone.
-func (s *Server) subjects(x *exchange) []limits.Subject {
-	var out []limits.Subject
-	add := func(kind limits.Kind, name string, q config.Quota) {
-		if q.Zero() {
-			return
-		}
-		x.quota.outputTokens = least(x.quota.outputTokens, int64(q.MaxOutputTokens))
-		x.quota.duration = time.Duration(least(int64(x.quota.duration), int64(q.MaxDuration)))
-		out = append(out, limits.Subject{Kind: kind, Name: name, Quota: quotaOf(q)})
-	}
-	add(limits.Key, x.owner.Alias, x.owner.Limits)
-	add(limits.Model, x.asked, s.routes.models[x.asked].limits)
-	add(limits.Provider, x.target.provider.Name, x.target.provider.Limits)
-	return out
 }
 
 // least is the smaller of two bounds of which 0 is none.
@@ -150,14 +217,11 @@ func failOf(b config.Budget) limits.Fail {
 	return limits.Fail(config.FailOpen)
 }
 
-// boundedInUSD tells whether a hard budget in money holds, which cannot be kept without
-// prices.
-func boundedInUSD(subjects []limits.Subject) bool {
-	for _, s := range subjects {
-		for _, b := range s.Quota.Budgets {
-			if b.Hard && b.Unit == limits.NanoUSD {
-				return true
-			}
+// boundedInUSD tells whether a quota has a hard budget in money.
+func boundedInUSD(q config.Quota) bool {
+	for _, b := range q.Budgets {
+		if b.Hard && b.USD > 0 {
+			return true
 		}
 	}
 	return false
@@ -166,52 +230,56 @@ func boundedInUSD(subjects []limits.Subject) bool {
 const million = 1_000_000
 
 // amount is what the exchange has used once it has so many tokens of output.
-func (q *quota) amount(output int64) limits.Amount {
+func (x *exchange) amount(p price, output int64) limits.Amount {
 	return limits.Amount{
-		Tokens:  q.prompt + output,
-		NanoUSD: q.prompt*q.inputRate/million + output*q.outputRate/million,
+		Tokens:  x.quota.prompt + output,
+		NanoUSD: x.quota.prompt*p.input/million + output*p.output/million,
 	}
 }
 
 // liveOutput is how many tokens of output have come so far: what the provider says, else a
 // guess from the text. The record has a better one.
-func (x *exchange) liveOutput() int64 {
-	if n := x.live.output.get(); n != nil {
+func (l *liveCounts) liveOutput() int64 {
+	if n := l.output.get(); n != nil {
 		return *n
 	}
-	return accounting.LiveTokens(x.live.text.Load(), x.live.chunks.Load())
+	return accounting.LiveTokens(l.text.Load(), l.chunks.Load())
 }
 
 // checkQuota is called for each read while an answer comes. It does not wait: what has to
 // be asked of others is asked beside it.
-func (x *exchange) checkQuota() {
-	q := &x.quota
-	output := x.liveOutput()
-	if q.outputTokens > 0 && output > q.outputTokens {
-		x.fail(accounting.OutcomeLimit, translate.CodeOutputLimit)
+func (a *attempt) checkQuota() {
+	q := &a.quota
+	output := a.live.liveOutput()
+	if most := a.share.outputTokens; most > 0 && output > most {
+		a.exchange.fail(accounting.OutcomeLimit, translate.CodeOutputLimit)
 		return
 	}
-	if !q.grant.Bounded() {
+	if !q.grant.Bounded() && !a.share.grant.Bounded() {
 		return
 	}
 	allowed := q.allowed.Load()
 	switch {
 	case output > allowed && q.spent.Load():
-		x.fail(accounting.OutcomeLimit, translate.CodeBudgetExceeded)
+		a.exchange.fail(accounting.OutcomeLimit, translate.CodeBudgetExceeded)
 	case output > allowed-outputSlice/2 && !q.spent.Load() && q.asking.CompareAndSwap(false, true):
-		go x.aside(func() { x.extend(output + outputSlice) })
+		a.srv.background.start(a.srv, "reserving more of a budget", func() { a.extend(output + outputSlice) })
 	}
 }
 
-// extend asks for a reservation of so many tokens of output in all. It ends within the
+// extend asks for reservations of so many tokens of output in all. It ends within the
 // time that the limits allow themselves.
-func (x *exchange) extend(output int64) {
-	q := &x.quota
+func (a *attempt) extend(output int64) {
+	q := &a.quota
 	defer q.asking.Store(false)
-	ctx, cancel := context.WithTimeout(x.srv.life, admitTime)
+	ctx, cancel := context.WithTimeout(a.ctx, limitsTime)
 	defer cancel()
 	var refused *limits.Refused
-	switch err := q.grant.Extend(ctx, q.amount(output)); {
+	err := q.grant.Extend(ctx, a.amount(a.share.price, output))
+	if err == nil {
+		err = a.share.grant.Extend(ctx, a.amount(a.share.price, output))
+	}
+	switch {
 	case err == nil:
 		q.allowed.Store(output)
 	case errors.As(err, &refused):
@@ -241,17 +309,8 @@ func promptTokens(body []byte) int64 {
 	}
 }
 
-// outputBound is the most tokens that the answer may have, by the request; 0 if it sets
-// no bound.
-func (x *exchange) outputBound() int64 {
-	if x.sketch != nil {
-		return x.promptLimit
-	}
-	return x.outputLimit()
-}
-
-// refusal is what the client is told when its request may not begin.
-func (c call) refusal(err error) *translate.Error {
+// limited is what the client is told when its request may not begin.
+func (x *exchange) limited(err error) *translate.Error {
 	var refused *limits.Refused
 	if !errors.As(err, &refused) {
 		e := translate.NewError(translate.CodeLimitsUnavailable)
@@ -261,13 +320,13 @@ func (c call) refusal(err error) *translate.Error {
 		}
 		return e
 	}
-	for _, f := range rates(refused.State) {
-		c.rc.Response.Header.Set(f.Name, f.Value)
-	}
 	e := translate.NewError(refusalCodes[refused.Limit])
 	e.Message = refusalMessage(refused)
 	e.RetryAfter = refused.RetryAfter
 	e.NoRetry = refused.Limit == limits.LimitBudget
+	if x.quota.refused.why == nil {
+		x.quota.refused = refusal{e, appendRates(nil, refused.State)}
+	}
 	return e
 }
 
@@ -290,30 +349,29 @@ func refusalMessage(r *limits.Refused) string {
 	return what + " of this " + string(r.Subject.Kind) + " has been reached."
 }
 
-// rates are header fields in OpenAI's form (API reference, "Rate limits in headers").
-func rates(s limits.State) []credential.Field {
-	var out []credential.Field
+// appendRates appends header lines in OpenAI's form (API reference, "Rate limits in
+// headers").
+func appendRates(dst []byte, s limits.State) []byte {
 	add := func(of string, r limits.RateState) {
 		if !r.Set {
 			return
 		}
-		out = append(out,
-			credential.Field{Name: "X-Ratelimit-Limit-" + of, Value: strconv.FormatInt(r.Limit, 10)},
-			credential.Field{Name: "X-Ratelimit-Remaining-" + of, Value: strconv.FormatInt(max(r.Remaining, 0), 10)},
-			credential.Field{Name: "X-Ratelimit-Reset-" + of, Value: r.Reset.Round(time.Millisecond).String()})
+		dst = appendField(dst, "X-Ratelimit-Limit-"+of, strconv.FormatInt(r.Limit, 10))
+		dst = appendField(dst, "X-Ratelimit-Remaining-"+of, strconv.FormatInt(max(r.Remaining, 0), 10))
+		dst = appendField(dst, "X-Ratelimit-Reset-"+of, r.Reset.Round(time.Millisecond).String())
 	}
 	add("Requests", s.Requests)
 	add("Tokens", s.Tokens)
-	return out
+	return dst
 }
 
 // appendKept appends the fields of the provider's head that the client gets to see. Its
 // rate limits are not the client's where sluice has some of its own.
-func (x *exchange) appendKept(dst []byte, except ...string) []byte {
-	if len(x.client.rates) > 0 {
+func (a *attempt) appendKept(dst []byte, except ...string) []byte {
+	if len(a.client.rates) > 0 {
 		except = append(except, rateHeaders...)
 	}
-	return appendKept(dst, &x.answer, except...)
+	return appendKept(dst, &a.answer, except...)
 }
 
 var rateHeaders = []string{
@@ -338,10 +396,8 @@ func charge(limiter *limits.Limiter, cfg *config.Config, keys *access.Keyring, r
 	if c, ok := keys.Caller(r.Key); ok {
 		add(limits.Key, r.Key, c.Limits)
 	}
-	for _, m := range cfg.Models {
-		if m.Name == r.ModelAsked {
-			add(limits.Model, m.Name, m.Limits)
-		}
+	if m := modelOf(cfg, r.ModelAsked); m != nil {
+		add(limits.Model, m.Name, m.Limits)
 	}
 	for _, p := range cfg.Providers {
 		if p.Name == r.Provider {
@@ -353,12 +409,27 @@ func charge(limiter *limits.Limiter, cfg *config.Config, keys *access.Keyring, r
 	}
 }
 
+// modelOf is the configured model that a name stands for, nil if there is none.
+func modelOf(cfg *config.Config, name string) *config.Model {
+	var best *config.Model
+	longest := -1
+	for i := range cfg.Models {
+		m := &cfg.Models[i]
+		for _, pattern := range append([]string{m.Name}, m.Aliases...) {
+			if pattern == name {
+				return m
+			}
+			if _, ok := config.MatchName(pattern, name); ok && len(pattern) > longest {
+				best, longest = m, len(pattern)
+			}
+		}
+	}
+	return best
+}
+
 // usedBy is what an exchange has used, by its record, whatever its outcome: who hangs up
 // before the usage is told has used it all the same.
 func usedBy(r *accounting.Record) limits.Amount {
-	used := limits.Amount{Tokens: r.Usage.Input.N + r.Usage.Output.N}
-	if r.CostNanoUSD != nil {
-		used.NanoUSD = *r.CostNanoUSD
-	}
-	return used
+	tokens, nanoUSD := r.Used()
+	return limits.Amount{Tokens: tokens, NanoUSD: nanoUSD}
 }

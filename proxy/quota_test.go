@@ -217,7 +217,7 @@ func TestWholeAnswersReserveAllTheyMayHave(t *testing.T) {
 		{false, 0, 200, 200},
 	} {
 		x := &exchange{request: &translate.Request{Stream: c.stream}}
-		x.quota.outputTokens = c.cap
-		require.Equal(t, c.want, x.firstReservation(c.asked), "%+v", c)
+		x.quota.asked = c.asked
+		require.Equal(t, c.want, x.firstReservation(c.cap), "%+v", c)
 	}
 }

@@ -22,51 +22,51 @@ const maxErrorBody = 1 << 20
 
 // receive waits for the head of the answer and forwards what kind of answer it
 // turns out to be.
-func (x *exchange) receive() {
-	if !x.readHead() {
+func (a *attempt) receive() {
+	if !a.readHead() {
 		return
 	}
-	x.headersAt = time.Since(x.start)
-	x.statusUp = x.answer.Status
-	x.enter(accounting.PhaseAwaitToken)
-	x.detectRunningUsage()
+	a.headersAt = time.Since(a.start)
+	a.statusUp = a.answer.Status
+	a.enter(accounting.PhaseAwaitToken)
+	a.detectRunningUsage()
 
-	body, code := x.decodedBody()
-	switch kind := x.answerKind(); {
+	body, code := a.decodedBody()
+	switch kind := a.answerKind(); {
 	case code != "":
-		x.fail(accounting.OutcomeUpstreamError, code)
-	case x.answer.Status >= 400 && x.foreign != nil:
-		x.forwardForeignError(body)
-	case x.answer.Status >= 400:
-		x.forwardError(body)
-	case x.answer.Status >= 300:
-		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamRedirect)
-	case x.foreign != nil:
-		x.receiveTranslated(body)
+		a.fail(accounting.OutcomeUpstreamError, code)
+	case a.answer.Status >= 400 && a.foreign != nil:
+		a.forwardForeignError(body)
+	case a.answer.Status >= 400:
+		a.forwardError(body)
+	case a.answer.Status >= 300:
+		a.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamRedirect)
+	case a.foreign != nil:
+		a.receiveTranslated(body)
 	case kind == answerStream:
-		x.forwardStream(body)
+		a.forwardStream(body)
 	case kind == answerJSON:
-		x.forwardWhole(body)
+		a.forwardWhole(body)
 	case kind == answerOpaque:
-		x.forwardOpaque(body)
+		a.forwardOpaque(body)
 	default:
-		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadContentType)
+		a.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadContentType)
 	}
 }
 
 // readHead reads the response head. Being woken for a keep-alive comment means
 // nothing here: there is no response to put one into yet.
-func (x *exchange) readHead() bool {
+func (a *attempt) readHead() bool {
 	for {
-		err := x.reader.ReadHead(&x.answer, x.method)
+		err := a.reader.ReadHead(&a.answer, a.method)
 		if err == nil {
 			return true
 		}
-		if _, over := x.valve.ended(); over {
+		if _, over := a.valve.ended(); over {
 			return false
 		}
 		if !errors.Is(err, upstream.ErrInterrupted) {
-			x.fail(headFailure(err))
+			a.fail(headFailure(err))
 			return false
 		}
 	}
@@ -83,14 +83,14 @@ const (
 
 // answerKind goes by the content type that the provider declares, whatever the
 // client asked for: a JSON answer to a stream request is a whole answer.
-func (x *exchange) answerKind() answerKind {
-	media := mediaType(x.answer.ContentType)
+func (a *attempt) answerKind() answerKind {
+	media := mediaType(a.answer.ContentType)
 	switch {
 	case media == "text/event-stream":
 		return answerStream
 	case media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
 		return answerJSON
-	case x.shape == accounting.ShapeGeneric && x.passthrough():
+	case a.shape == accounting.ShapeGeneric && a.passthrough():
 		return answerOpaque
 	default:
 		return answerUnexpected
@@ -121,34 +121,34 @@ type bodyReader interface {
 
 // decodedBody returns the body without its content coding. sluice asks for
 // identity; gzip that comes anyway is decoded, anything else is refused.
-func (x *exchange) decodedBody() (bodyReader, string) {
-	switch strings.ToLower(x.answer.ContentEncoding) {
+func (a *attempt) decodedBody() (bodyReader, string) {
+	switch strings.ToLower(a.answer.ContentEncoding) {
 	case "", "identity":
-		return &x.reader, ""
+		return &a.reader, ""
 	case "gzip", "x-gzip":
-		return newGunzip(&x.reader), ""
+		return newGunzip(&a.reader), ""
 	default:
 		return nil, translate.CodeUpstreamBadEncoding
 	}
 }
 
 // readWhole collects a body up to limit bytes. more tells that it is longer.
-func (x *exchange) readWhole(body bodyReader, limit int) (all []byte, more bool, err error) {
-	if n := x.answer.ContentLength; n > 0 && n <= int64(limit) {
+func (a *attempt) readWhole(body bodyReader, limit int) (all []byte, more bool, err error) {
+	if n := a.answer.ContentLength; n > 0 && n <= int64(limit) {
 		all = make([]byte, 0, n)
 	}
 	for {
 		b, err := body.ReadBody()
 		if len(b) > 0 {
-			x.timer.upstreamAt.Store(x.clock())
-			x.enter(accounting.PhaseStreaming)
+			a.upstreamAt.Store(a.clock())
+			a.enter(accounting.PhaseStreaming)
 		}
 		if len(all)+len(b) > limit {
 			return append(all, b[:limit-len(all)]...), true, nil
 		}
 		all = append(all, b...)
 		switch {
-		case err == nil || x.wokenForNothing(err):
+		case err == nil || a.wokenForNothing(err):
 		case errors.Is(err, io.EOF):
 			return all, false, nil
 		default:
@@ -159,137 +159,145 @@ func (x *exchange) readWhole(body bodyReader, limit int) (all []byte, more bool,
 
 // wokenForNothing tells whether err is only the wake-up for a comment that has no
 // place in this answer.
-func (x *exchange) wokenForNothing(err error) bool {
+func (a *attempt) wokenForNothing(err error) bool {
 	if !errors.Is(err, upstream.ErrInterrupted) {
 		return false
 	}
-	_, over := x.valve.ended()
+	_, over := a.valve.ended()
 	return !over
 }
 
 // forwardWhole forwards an answer that is one JSON value: its usage is counted
 // and the model's public name put in, everything else stays as it is.
-func (x *exchange) forwardWhole(body bodyReader) {
-	all, more, err := x.readWhole(body, int(x.srv.cfg.Limits.MaxAnswer))
+func (a *attempt) forwardWhole(body bodyReader) {
+	all, more, err := a.readWhole(body, int(a.gen.cfg.Limits.MaxAnswer))
 	switch {
 	case more:
-		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
+		a.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
 		return
 	case err != nil:
-		x.failUpstream(err)
+		a.failUpstream(err)
 		return
-	case x.endsWithConnection() && !gjson.ValidBytes(all):
-		x.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
+	case a.endsWithConnection() && !gjson.ValidBytes(all):
+		a.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
+		return
+	case a.shape != accounting.ShapeGeneric && !gjson.ValidBytes(all): // nobody can read it
+		a.meter.NoteBadEvent()
+		a.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
 		return
 	}
-	x.enter(accounting.PhaseTail)
+	a.enter(accounting.PhaseTail)
 	if len(all) > 0 {
-		x.firstAt = time.Since(x.start)
+		a.firstAt = time.Since(a.start)
 	}
 	end := ending{outcome: accounting.OutcomeCompleted}
-	if x.meter.ObserveBody(all).Kind == accounting.KindError && x.shape != accounting.ShapeGeneric {
+	if a.meter.ObserveBody(all).Kind == accounting.KindError && a.shape != accounting.ShapeGeneric {
 		// A provider that puts its failure under a good status has failed all the same.
-		end = ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()}
+		end = ending{outcome: accounting.OutcomeUpstreamError, code: a.meter.ErrorCode()}
+		all = a.target.provider.hideSecrets(all)
 	}
-	x.live.chunks.Store(1)
-	switch public := x.publicName(); {
-	case x.shape == accounting.ShapeChat && end.outcome == accounting.OutcomeCompleted:
-		all = openai.RepairAnswer(nil, all, x.repairOptions())
+	a.live.chunks.Store(1)
+	switch public := a.publicName(); {
+	case a.shape == accounting.ShapeChat && end.outcome == accounting.OutcomeCompleted:
+		all = openai.RepairAnswer(nil, all, a.repairOptions())
 	case public != "":
 		all = translate.RewriteAnswer(make([]byte, 0, len(all)+len(public)), all, public)
 	}
-	if !x.valve.settle(end) {
+	if !a.finishWith(end) {
 		return
 	}
-	x.account(last{status: x.answer.Status, bytes: len(all), whole: true})
-	_ = x.respond(x.answer.Status, x.appendKept(nil), all)
+	a.account(last{status: a.answer.Status, bytes: len(all), whole: true})
+	_ = a.respond(a.answer.Status, a.appendKept(nil), all)
 }
 
 // endsWithConnection tells whether nothing but the end of the connection says where
 // the body ends, so that a cut one looks like a whole one.
-func (x *exchange) endsWithConnection() bool {
-	h := &x.answer
-	return !h.Chunked && h.ContentLength < 0 && h.Status != fasthttp.StatusNoContent && x.method != fasthttp.MethodHead
+func (a *attempt) endsWithConnection() bool {
+	h := &a.answer
+	return !h.Chunked && h.ContentLength < 0 && h.Status != fasthttp.StatusNoContent && a.method != fasthttp.MethodHead
 }
 
 // forwardError forwards a provider's error status. The body stays as it is where
 // it has the shape of the client's dialect, and is put into that shape otherwise.
-func (x *exchange) forwardError(body bodyReader) {
-	all, _, err := x.readWhole(body, maxErrorBody)
-	if _, over := x.valve.ended(); over {
+func (a *attempt) forwardError(body bodyReader) {
+	all, _, err := a.readWhole(body, maxErrorBody)
+	if _, over := a.valve.ended(); over {
 		return
 	}
 	if err != nil && len(all) == 0 && !errors.Is(err, io.ErrUnexpectedEOF) {
-		x.failUpstream(err)
+		a.failUpstream(err)
 		return
 	}
-	x.meter.ObserveBody(all)
-	x.unaskRunningUsage(all)
-	if !x.valve.settle(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()}) {
-		return
-	}
-	shaped := translate.ReshapeError(x.answer.Status, x.answer.ContentType, all)
-	fields := x.appendKept(nil)
-	if !bytes.Equal(shaped, all) || x.answer.ContentType == "" {
-		fields = x.appendKept(nil, "content-type")
-		fields = appendField(fields, "Content-Type", "application/json")
-	}
-	x.account(last{status: x.answer.Status, bytes: len(shaped), whole: true})
-	_ = x.respond(x.answer.Status, fields, shaped)
+	all = a.target.provider.hideSecrets(all)
+	a.meter.ObserveBody(all)
+	a.unaskRunningUsage(all)
+	end := ending{outcome: accounting.OutcomeUpstreamError, code: a.meter.ErrorCode()}
+	a.surrender(end, translate.ClassifyError(a.answer.Status, a.answer.ContentType, all), true, func() {
+		if !a.finishWith(end) {
+			return
+		}
+		shaped := translate.ReshapeError(a.answer.Status, a.answer.ContentType, all)
+		fields := a.appendKept(nil)
+		if !bytes.Equal(shaped, all) || a.answer.ContentType == "" {
+			fields = a.appendKept(nil, "content-type")
+			fields = appendField(fields, "Content-Type", "application/json")
+		}
+		a.account(last{status: a.answer.Status, bytes: len(shaped), whole: true})
+		_ = a.respond(a.answer.Status, fields, shaped)
+	})
 }
 
 // forwardOpaque forwards bytes that sluice does not look into. Only the framing
 // can say whether such an answer is whole.
-func (x *exchange) forwardOpaque(body bodyReader) {
-	if x.client.stream(x.answer.Status, x.id, x.appendKept(nil)) != nil {
-		x.clientFailed()
+func (a *attempt) forwardOpaque(body bodyReader) {
+	if !a.openStream(a.answer.Status, a.appendKept(nil)) {
 		return
 	}
 	for {
 		b, err := body.ReadBody()
 		if len(b) > 0 {
-			x.enter(accounting.PhaseStreaming)
-			now := x.clock()
-			x.timer.upstreamAt.Store(now)
-			x.live.chunks.Add(1)
-			if x.forward(b) != nil {
+			a.enter(accounting.PhaseStreaming)
+			now := a.clock()
+			a.upstreamAt.Store(now)
+			a.live.chunks.Add(1)
+			if !a.commit() || a.forward(b) != nil {
 				return
 			}
 		}
 		switch {
-		case err == nil || x.wokenForNothing(err):
+		case err == nil || a.wokenForNothing(err):
 		case errors.Is(err, io.EOF):
-			if x.complete() {
-				x.account(last{whole: true})
-				_ = x.client.body(nil, true)
+			if a.complete() {
+				a.account(last{whole: true})
+				_ = a.client.body(nil, true)
 			}
 			return
 		default:
-			x.failUpstream(err)
+			a.failUpstream(err)
 			return
 		}
 	}
 }
 
 // respond sends a whole answer and notes the time spent.
-func (x *exchange) respond(status int, fields, body []byte) error {
-	x.timer.writingSince.Store(x.clock())
-	err := x.client.answer(status, x.id, fields, body)
-	x.timer.writingSince.Store(0)
+func (a *attempt) respond(status int, fields, body []byte) error {
+	a.timer.writingSince.Store(a.clock())
+	err := a.client.answer(status, a.id, fields, body)
+	a.timer.writingSince.Store(0)
 	return err
 }
 
 // clientFailed ends the exchange after a write to the client failed. The watcher
 // usually knew before; then this is a no-op.
-func (x *exchange) clientFailed() {
-	x.shut(ending{outcome: accounting.OutcomeClientGone})
+func (a *attempt) clientFailed() {
+	a.exchange.shut(ending{outcome: accounting.OutcomeClientGone})
 }
 
 // publicName is the model name to put into the answer, or empty when the answer
 // stays as it is: sluice only renames back what it renamed.
-func (x *exchange) publicName() string {
-	if !x.srv.publicNames || x.asked == x.target.model {
+func (a *attempt) publicName() string {
+	if !a.gen.publicNames || a.asked == a.target.model {
 		return ""
 	}
-	return x.asked
+	return a.asked
 }

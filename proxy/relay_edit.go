@@ -11,19 +11,19 @@ import (
 
 // relayEdited forwards the events of b with the changes that this client needs,
 // all of them in one write.
-func (x *exchange) relayEdited(b []byte, work *batch) {
-	r := &x.relay
+func (a *attempt) relayEdited(b []byte, work *batch) {
+	r := &a.relay
 	var ev sse.Event
 	sent := 0
 	for r.scan.Next(&ev) {
 		if r.oversize {
 			r.oversize, r.broken = false, false
-			x.meter.ObserveOversized()
+			a.meter.ObserveOversized()
 			work.out = append(work.out, b[sent:ev.End]...)
 			sent = ev.End
 			if r.lastOne {
-				if x.flush(work) == nil {
-					x.finishResponse(nil)
+				if a.flush(work) == nil {
+					a.finishResponse(nil)
 				}
 				return
 			}
@@ -37,10 +37,10 @@ func (x *exchange) relayEdited(b []byte, work *batch) {
 			work.out = append(work.out, ev.Raw...)
 			continue
 		}
-		chunk := x.meter.Observe(ev.Name, ev.Data)
-		x.noteToken()
+		chunk := a.meter.Observe(ev.Name, ev.Data)
+		a.noteToken()
 		if chunk.Kind == accounting.KindDone || chunk.Kind == accounting.KindError {
-			if x.flush(work) != nil || x.endsStream(chunk.Kind, r.lastEvent(&ev, chunk)) {
+			if a.flush(work) != nil || a.endsStream(chunk.Kind, ev.Data, r.lastEvent(&ev, chunk)) {
 				return
 			}
 		}
@@ -49,7 +49,7 @@ func (x *exchange) relayEdited(b []byte, work *batch) {
 	if r.oversize {
 		work.out = append(work.out, b[sent:]...)
 	}
-	_ = x.flush(work)
+	_ = a.flush(work)
 }
 
 // appendEdited appends an event with the public model name in it and without the

@@ -18,8 +18,8 @@ type runningView struct {
 	ID       string           `json:"id"`
 	Key      string           `json:"key,omitempty"`
 	Model    string           `json:"model,omitempty"`
-	Target   string           `json:"target"`
-	Provider string           `json:"provider"`
+	Target   string           `json:"target,omitempty"`
+	Provider string           `json:"provider,omitempty"`
 	Endpoint string           `json:"endpoint"`
 	Stream   bool             `json:"stream"`
 	Phase    accounting.Phase `json:"phase"`
@@ -178,15 +178,20 @@ func (s *Server) writeValue(c call, v any) {
 
 func (x *exchange) view() runningView {
 	v := runningView{
-		ID: x.id, Key: x.owner.Alias, Model: x.asked, Target: x.target.name(), Provider: x.target.provider.Name,
+		ID: x.id, Key: x.owner.Alias, Model: x.asked,
 		Endpoint: string(x.endpoint), Stream: x.streams(), Phase: x.phaseNow(), Status: "running",
-		AgeMS: time.Since(x.start).Milliseconds(), Chunks: x.live.chunks.Load(),
+		AgeMS: time.Since(x.start).Milliseconds(),
 	}
-	if in, out := x.live.input.get(), x.live.output.get(); in != nil || out != nil {
+	a := x.attempts.lead()
+	if a == nil { // it waits for a target
+		return v
+	}
+	v.Target, v.Provider, v.Chunks = a.target.name(), a.target.provider.Name, a.live.chunks.Load()
+	if in, out := a.live.input.get(), a.live.output.get(); in != nil || out != nil {
 		v.Tokens = tokensView{Input: in, Output: out, Source: accounting.SourceRunning}
 		return v
 	}
-	out := x.liveOutput()
+	out := a.live.liveOutput()
 	v.Tokens = tokensView{Output: &out, Source: accounting.SourceEstimated}
 	return v
 }

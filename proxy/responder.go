@@ -16,6 +16,12 @@ type responder struct {
 	rates  []byte // header lines that tell the client its limits
 	tap    *tap   // of what reaches the client; nil where nothing is to be kept
 
+	// withholds: nothing leaves yet, because another attempt may still take over.
+	withholds bool
+	withheld  []byte
+	payload   int    // how much of it is of the body
+	untapped  []byte // the body in it, for the tap
+
 	headSent bool
 	chunked  bool
 	// whole tells that the client got the last byte of a well-formed response,
@@ -72,7 +78,7 @@ func (r *responder) answer(status int, id string, fields, body []byte) error {
 	}
 	head = append(head, "\r\n"...)
 	r.headSent = true
-	r.tap.add(body)
+	r.tapped(body)
 	err := r.write(append(head, body...), len(head), len(body))
 	r.whole = err == nil
 	return err
@@ -94,7 +100,7 @@ const (
 // body sends p as one chunk. p is copied; frame in place with bodyInPlace where
 // the buffer has room around it.
 func (r *responder) body(p []byte, last bool) error {
-	r.tap.add(p)
+	r.tapped(p)
 	out := make([]byte, 0, len(p)+maxChunkHead+chunkTail+len(lastChunk))
 	if r.chunked && len(p) > 0 {
 		out = appendChunkHead(out, len(p))
@@ -124,7 +130,7 @@ func (r *responder) bodyInPlace(buf []byte, start, end int) error {
 	if start == end {
 		return nil
 	}
-	r.tap.add(buf[start:end])
+	r.tapped(buf[start:end])
 	if !r.chunked {
 		return r.write(buf[start:end], 0, end-start)
 	}
@@ -147,10 +153,52 @@ func appendChunkHead(dst []byte, n int) []byte {
 // write sends p, which has payload bytes of the body behind its first before bytes.
 // What the kernel took of them counts as delivered, also of a write that failed.
 func (r *responder) write(p []byte, before, payload int) error {
+	if r.withholds {
+		r.withheld = append(r.withheld, p...)
+		r.payload += payload
+		return nil
+	}
 	n, err := r.conn.Write(p)
 	r.bytes += int64(min(max(n-before, 0), payload))
 	if err != nil {
 		r.failed = true
 	}
 	return err
+}
+
+// tapped has the tap keep a piece of the body, once it leaves.
+func (r *responder) tapped(p []byte) {
+	switch {
+	case r.tap == nil:
+	case r.withholds:
+		r.untapped = append(r.untapped, p...)
+	default:
+		r.tap.add(p)
+	}
+}
+
+// release sends what was withheld.
+func (r *responder) release() error {
+	if !r.withholds {
+		return nil
+	}
+	r.withholds = false
+	all, payload := r.withheld, r.payload
+	r.tap.add(r.untapped)
+	r.withheld, r.payload, r.untapped = nil, 0, nil
+	if len(all) == 0 {
+		return nil
+	}
+	return r.write(all, len(all)-payload, payload)
+}
+
+// drop forgets what was withheld, so that another response may be sent. It reports false
+// where nothing was.
+func (r *responder) drop() bool {
+	if !r.withholds {
+		return false
+	}
+	r.withholds, r.withheld, r.payload, r.untapped = false, nil, 0, nil
+	r.headSent, r.chunked, r.whole, r.status = false, false, false, 0
+	return true
 }

@@ -165,7 +165,7 @@ func TestPanicsSayNothingInAnyDialect(t *testing.T) {
 		})
 		r.srv.onPhase = func(x *exchange, p accounting.Phase) {
 			if p == accounting.PhaseStreaming {
-				panic(fmt.Sprint(string(x.prompt), x.foreign))
+				panic(fmt.Sprint(string(x.prompt.bytes()), x.last().foreign))
 			}
 		}
 		p, rec := r.askAs("a", withCanaries(chatWithTool), "Authorization: Bearer "+canaryClientKey)
@@ -242,4 +242,33 @@ func TestSignedRequestsToBedrock(t *testing.T) {
 		require.NotContains(t, string(request.Head), canaryClientKey)
 		requireNoCanary(t, r, p, rec)
 	}
+}
+
+// A provider that quotes the key that it does not accept does not tell it to the client, in
+// whatever form it says so.
+// row C19
+func TestProvidersOwnKeyIsBlottedOutOfItsErrors(t *testing.T) {
+	inEveryDialect(t, func(t *testing.T, v *fakeprovider.Voice) {
+		r := canaryRig(t, v)
+		const quoted = "Incorrect API key: " + canaryProviderKey + ", " + canaryProviderKey + "!"
+		want := strings.ReplaceAll(quoted, canaryProviderKey, strings.Repeat("*", len(canaryProviderKey)))
+		for name, script := range map[string]func(e *fakeprovider.Exchange){
+			"refused": func(e *fakeprovider.Exchange) { v.Refuse(e, 401, quoted) },
+			"text":    func(e *fakeprovider.Exchange) { e.Whole(403, "text/plain", []byte(quoted)) },
+			"failed":  func(e *fakeprovider.Exchange) { e.JSON(200, v.FailedAnswer(quoted)) },
+			"failure": func(e *fakeprovider.Exchange) {
+				v := v.Fresh()
+				say(e, v, v.Start(), v.Failure(quoted))
+			},
+		} {
+			for kind, body := range map[string]string{"stream": chatWithTool, "whole": wholeWithTool} {
+				r.up.Handle(script)
+				p := r.ask(body)
+				require.NotContains(t, string(p.body), canaryProviderKey, "%s/%s", name, kind)
+				if strings.Contains(string(p.body), "Incorrect") {
+					require.Contains(t, string(p.body), want, "%s/%s", name, kind)
+				}
+			}
+		}
+	})
 }

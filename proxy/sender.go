@@ -9,17 +9,17 @@ type sender struct {
 	err  error // valid after done
 }
 
-func (x *exchange) startSender() *sender {
+func (a *attempt) startSender() *sender {
 	s := &sender{done: make(chan struct{})}
-	conn, head, body := x.conn, x.head, x.body
+	conn, head, body := a.conn, a.head, a.body
 	go func() {
 		defer close(s.done)
-		x.aside(func() {
+		a.aside(func() {
 			if _, s.err = conn.Write(head); s.err != nil {
 				return
 			}
 			if _, s.err = conn.Write(body); s.err == nil {
-				x.phase.CompareAndSwap(uint32(accounting.PhaseSending), uint32(accounting.PhaseAwaitHeaders))
+				a.phase.CompareAndSwap(uint32(accounting.PhaseSending), uint32(accounting.PhaseAwaitHeaders))
 			}
 		})
 	}()

@@ -9,12 +9,14 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,8 +28,8 @@ import (
 	"github.com/sluicehq/sluice/accounting/pricer"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/limits"
-	"github.com/sluicehq/sluice/modeldata"
 	"github.com/sluicehq/sluice/proxy/access"
+	"github.com/sluicehq/sluice/proxy/balance"
 	"github.com/sluicehq/sluice/proxy/downstream"
 	"github.com/sluicehq/sluice/proxy/watch"
 	"github.com/sluicehq/sluice/translate"
@@ -35,17 +37,15 @@ import (
 
 // Server is one running sluice: its API listener and everything behind it.
 type Server struct {
-	cfg         *config.Config
+	generation  atomic.Pointer[generation]
+	reloading   sync.Mutex
 	log         *slog.Logger
-	publicNames bool
 	keys        *access.Keyring
-	routes      *routes
 	running     *registry
 	ledger      accounting.Ledger
 	metrics     *accounting.Metrics
 	estimator   accounting.Estimator
-	known       *modeldata.Table
-	pricer      *pricer.Pricer
+	routing     *balance.Metrics
 	limiter     *limits.Limiter
 	ownLimiter  bool
 	checkpoints *checkpoints
@@ -57,6 +57,10 @@ type Server struct {
 	carried     *translate.Memory
 	finisher    *accounting.Finisher
 	down        *downstream.Server
+	memory      *downstream.Memory // for the bodies of requests
+	memoryLimit int64              // where the configuration sets none
+	certificate *downstream.Certificate
+	simulator   string
 	watcher     *watch.Watcher // of all connections; nil where there is none
 	started     time.Time
 	draining    atomic.Bool
@@ -86,6 +90,9 @@ type Options struct {
 	Capture func(ledger.Capture)
 	// Registry takes the metrics; nil stands for a new one.
 	Registry *prometheus.Registry
+	// BodyMemory bounds the memory for the bodies of requests in bytes, where the
+	// configuration does not; 0 stands for 1 GiB.
+	BodyMemory int64
 	// Simulator is the base URL of the built-in simulator, for the providers
 	// whose dialect is sim.
 	Simulator string
@@ -94,23 +101,14 @@ type Options struct {
 // New builds a server from a loaded configuration. It opens no connection yet.
 func New(cfg *config.Config, o Options) (*Server, error) {
 	s := &Server{
-		cfg: cfg, log: o.Logger, publicNames: cfg.ResponseModel == config.ResponseModelPublic,
-		running: newRegistry(), ledger: o.Ledger, started: time.Now(),
-		listingTime: listingTime, capture: o.Capture, books: o.Books,
+		log: o.Logger, running: newRegistry(), ledger: o.Ledger, started: time.Now(),
+		listingTime: listingTime, capture: o.Capture, books: o.Books, simulator: o.Simulator, memoryLimit: o.BodyMemory,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	var err error
-	if s.known, err = loadModelData(cfg.ModelData); err != nil {
-		return nil, fmt.Errorf("reading the model data: %w", err)
-	}
 	if s.keys = o.Keys; s.keys == nil {
 		if s.keys, err = access.New(s.life, access.Options{Configured: cfg.Keys, Logger: s.log}); err != nil {
 			return nil, fmt.Errorf("reading the keys: %w", err)
-		}
-	}
-	if s.pricer = o.Pricer; s.pricer == nil {
-		if s.pricer, err = pricer.New(cfg, s.known); err != nil {
-			return nil, fmt.Errorf("reading the prices: %w", err)
 		}
 	}
 	if s.limiter = o.Limiter; s.limiter == nil {
@@ -122,7 +120,7 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	if s.watcher, err = watch.New(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return nil, err
 	}
-	if err := s.open(o); err != nil {
+	if err := s.open(cfg, o); err != nil {
 		s.end()
 		s.closeWatcher()
 		return nil, err
@@ -135,31 +133,36 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	return s, nil
 }
 
-// loadModelData is what is known of models, with the operator's file if there is one.
-func loadModelData(path string) (*modeldata.Table, error) {
-	if path == "" {
-		return modeldata.Builtin(), nil
-	}
-	return modeldata.Load(path)
-}
-
 // open makes what uses the watcher.
-func (s *Server) open(o Options) error {
-	providers, err := openProviders(s.life, s.cfg, o.Simulator, s.watcher)
+func (s *Server) open(cfg *config.Config, o Options) error {
+	first, err := s.newGeneration(cfg, o.Pricer, nil)
 	if err != nil {
 		return err
 	}
-	s.routes = newRoutes(s.cfg, providers)
+	s.generation.Store(first)
 	s.metrics = accounting.NewMetrics(accounting.MetricsOptions{
 		Registry: o.Registry, Version: o.Version, InFlight: s.running.phases,
-		Models:    func(name string) bool { _, ok := s.routes.models[name]; return ok },
-		Providers: func(name string) bool { return s.routes.byName[name] != nil },
+		Models:    func(name string) (string, bool) { return s.routes().model(name).labelled() },
+		Providers: func(name string) bool { return s.routes().byName[name] != nil },
 		Keys:      s.keys.Knows,
 	})
+	s.routing = balance.NewMetrics(s.metrics.Registry(), func() []*balance.Target { return s.routes().targets })
 	s.lookups = newLookups(s, s.metrics.Registry())
-	s.down, err = s.newDownstream()
+	s.down, err = s.newDownstream(cfg)
 	return err
 }
+
+// Targets is how the targets are doing.
+func (s *Server) Targets() []balance.State {
+	out := []balance.State{}
+	for _, t := range s.routes().targets {
+		out = append(out, t.State())
+	}
+	return out
+}
+
+// Registry has the metrics.
+func (s *Server) Registry() *prometheus.Registry { return s.metrics.Registry() }
 
 func (s *Server) closeWatcher() {
 	if s.watcher != nil {
@@ -185,27 +188,54 @@ func orNone(d time.Duration) time.Duration {
 	return d
 }
 
-func (s *Server) newDownstream() (*downstream.Server, error) {
+func (s *Server) newDownstream(cfg *config.Config) (*downstream.Server, error) {
 	var certs *tls.Config
-	if t := s.cfg.TLS; t != nil {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
+	if t := cfg.TLS; t != nil {
+		var err error
+		if s.certificate, err = downstream.NewCertificate(t.CertFile, t.KeyFile, s.log); err != nil {
 			return nil, fmt.Errorf("loading the certificate of the API listener: %w", err)
 		}
-		certs = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+		certs = &tls.Config{GetCertificate: s.certificate.Get, MinVersion: tls.VersionTLS12}
 	}
+	s.memory = downstream.NewMemory(s.bodyLimit(cfg))
+	live := liveSettings(cfg)
 	return downstream.NewServer(downstream.Config{
-		HalfCloseFinish: s.cfg.HalfClose == config.HalfCloseFinish,
-		MaxHeaderBytes:  int(s.cfg.Limits.MaxHeader),
-		MaxBodyBytes:    int64(s.cfg.Limits.MaxBody),
-		HeaderTimeout:   orUnlimited(s.cfg.Timeouts.RequestHeaders.Std()),
-		BodyTimeout:     orUnlimited(s.cfg.Timeouts.RequestBody.Std()),
-		IdleTimeout:     orUnlimited(s.cfg.Timeouts.KeepAlive.Std()),
+		HalfCloseFinish: cfg.HalfClose == config.HalfCloseFinish,
+		MaxHeaderBytes:  live.MaxHeaderBytes,
+		MaxBodyBytes:    live.MaxBodyBytes,
+		HeaderTimeout:   live.HeaderTimeout,
+		BodyTimeout:     live.BodyTimeout,
+		IdleTimeout:     live.IdleTimeout,
+		MaxConns:        live.MaxConns,
+		MaxConnsPerIP:   live.MaxConnsPerIP,
+		Memory:          s.memory,
 		TLS:             certs,
 		Logger:          s.log,
 		Watcher:         s.watcher,
 		OnAbortedUpload: func() { s.metrics.Rejected("aborted_upload") },
-	}, &fasthttp.Server{Handler: s.handle, ErrorHandler: s.malformed})
+		OnRefusedConn:   s.metrics.Rejected,
+	}, &fasthttp.Server{Handler: s.handle, ErrorHandler: s.malformed, ExpectHandler: s.expected})
+}
+
+// liveSettings are those of the API listener that a reload can change.
+func liveSettings(cfg *config.Config) downstream.Live {
+	return downstream.Live{
+		MaxHeaderBytes: int(cfg.Limits.MaxHeader),
+		MaxBodyBytes:   int64(cfg.Limits.MaxBody),
+		HeaderTimeout:  orUnlimited(cfg.Timeouts.RequestHeaders.Std()),
+		BodyTimeout:    orUnlimited(cfg.Timeouts.RequestBody.Std()),
+		IdleTimeout:    orUnlimited(cfg.Timeouts.KeepAlive.Std()),
+		MaxConns:       cfg.Limits.Connections,
+		MaxConnsPerIP:  cfg.Limits.ConnectionsPerIP,
+	}
+}
+
+// bodyMemory is the memory for the bodies of requests where nothing else is said.
+const bodyMemory = 1 << 30
+
+// bodyLimit is the memory for the bodies of all requests that are open.
+func (s *Server) bodyLimit(cfg *config.Config) int64 {
+	return cmp.Or(int64(cfg.Limits.Bodies), s.memoryLimit, bodyMemory)
 }
 
 // malformed answers a request that could not be read.
@@ -214,6 +244,7 @@ func (s *Server) malformed(rc *fasthttp.RequestCtx, err error) {
 	e := translate.NewError(translate.CodeMalformedRequest)
 	if errors.As(err, &bad) {
 		e = translate.ErrorOfStatus(bad.Status, bad.Code, bad.Message)
+		e.RetryAfter = bad.RetryAfter
 	}
 	s.metrics.Rejected(e.Code)
 	writeError(rc, newRequestID(), e)
@@ -226,6 +257,30 @@ func (s *Server) Serve(ln net.Listener) error { return s.down.Serve(ln) }
 // Ready tells whether the server takes new requests.
 func (s *Server) Ready() bool { return !s.draining.Load() }
 
+// Drain stops taking requests; running exchanges go on. It may be called repeatedly.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.down.Drain()
+}
+
+// Empty is closed when no exchange runs.
+func (s *Server) Empty() <-chan struct{} { return s.running.empty() }
+
+// shutAll ends the running exchanges, those first that wait for a target: the ends of the
+// others would let them have one.
+func (s *Server) shutAll() {
+	end := ending{outcome: accounting.OutcomeShutdown, code: translate.CodeShuttingDown}
+	all := s.running.all()
+	for _, x := range all {
+		if x.phaseNow() == accounting.PhaseQueued {
+			x.shut(end)
+		}
+	}
+	for _, x := range all {
+		x.shut(end)
+	}
+}
+
 // shutdownTail bounds what follows the drain deadline: last words to clients, and
 // the records.
 const shutdownTail = 5 * time.Second
@@ -234,14 +289,11 @@ const shutdownTail = 5 * time.Second
 // ends. Then their valves shut, with the cause shutdown. It returns when all of
 // them have their records.
 func (s *Server) Shutdown(ctx context.Context) {
-	s.draining.Store(true)
-	s.down.Drain()
+	s.Drain()
 	select {
 	case <-s.running.empty():
 	case <-ctx.Done():
-		for _, x := range s.running.all() {
-			x.shut(ending{outcome: accounting.OutcomeShutdown, code: translate.CodeShuttingDown})
-		}
+		s.shutAll()
 	}
 	tail, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTail)
 	defer cancel()
@@ -253,7 +305,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		s.log.Warn("closing the API listener", "error", err)
 	}
 	s.finisher.Close()
-	for _, p := range s.routes.providers {
+	for _, p := range s.routes().providers {
 		p.pool.CloseIdle()
 	}
 	s.end()

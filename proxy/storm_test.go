@@ -223,7 +223,7 @@ func TestAbortStormLeavesNothingBehind(t *testing.T) { // not parallel: it count
 func (r *rig) settled() {
 	r.Helper()
 	r.allEnded()
-	for _, p := range r.srv.routes.providers {
+	for _, p := range r.srv.routes().providers {
 		p.pool.CloseIdle()
 	}
 	r.requireUpstreamsClosed()

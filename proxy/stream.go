@@ -46,93 +46,108 @@ type relay struct {
 const maxHeld = 1 << 20
 
 // forwardStream forwards an event stream until it ends, one way or another.
-func (x *exchange) forwardStream(body bodyReader) {
-	x.relay.body = body
-	x.relay.scan.MaxEvent = maxHeld
-	x.relay.public = x.publicName()
-	if x.request != nil {
-		x.relay.hideUsage, x.relay.hideRunning = x.request.HideUsage(x.ask), x.request.HideRunningUsage(x.ask)
+func (a *attempt) forwardStream(body bodyReader) {
+	a.relay.body = body
+	a.relay.scan.MaxEvent = maxHeld
+	a.relay.public = a.publicName()
+	if a.request != nil {
+		a.relay.hideUsage, a.relay.hideRunning = a.request.HideUsage(a.ask), a.request.HideRunningUsage(a.ask)
 	}
-	x.relay.editing = x.relay.public != "" || x.relay.hideUsage || x.relay.hideRunning
-	if x.shape == accounting.ShapeChat {
-		x.relay.mends, x.relay.editing = true, false
-		x.relay.repair.Reset(x.repairOptions())
+	a.relay.editing = a.relay.public != "" || a.relay.hideUsage || a.relay.hideRunning
+	if a.shape == accounting.ShapeChat {
+		a.relay.mends, a.relay.editing = true, false
+		a.relay.repair.Reset(a.repairOptions())
 	}
 
-	if x.client.stream(x.answer.Status, x.id, x.streamFields()) != nil {
-		x.clientFailed()
+	if !a.openStream(a.answer.Status, a.streamFields()) {
 		return
 	}
-	x.timer.downstreamAt.Store(x.clock())
 	if plain, ok := body.(*upstream.Reader); ok {
-		plain.Each(x.relayPiece)
+		plain.Each(a.relayPiece)
 	} else {
 		for more := true; more; {
-			more = x.relayPiece(body.ReadBody())
+			more = a.relayPiece(body.ReadBody())
 		}
 	}
-	if x.relay.tail {
-		x.finishTail()
+	if a.relay.tail {
+		a.finishTail()
 	}
 }
 
+// openStream sends the head of the client's stream, or withholds it until the first token
+// while another attempt could take over.
+func (a *attempt) openStream(status int, fields []byte) bool {
+	a.client.withholds = a.mayGiveWay()
+	if !a.client.withholds && !a.commit() {
+		return false
+	}
+	if a.client.stream(status, a.id, fields) != nil {
+		a.clientFailed()
+		return false
+	}
+	if !a.client.withholds {
+		a.timer.downstreamAt.Store(a.clock())
+	}
+	return true
+}
+
 // repairOptions say how the client is to see a relayed answer.
-func (x *exchange) repairOptions() openai.Options {
-	head := x.ownHead()
+func (a *attempt) repairOptions() openai.Options {
+	head := a.ownHead()
 	return openai.Options{
-		Model: x.publicName(), Asked: x.asked, N: x.request.N, HideUsage: x.request.Stream && !x.request.IncludeUsage,
-		HideBeside: x.request.HideRunningUsage(x.ask), RunningUsage: x.request.ContinuousUsage,
-		ThinkTags: x.target.provider.HasQuirk(config.QuirkThinkTags), Extensions: x.srv.cfg.Extensions,
+		Model: a.publicName(), Asked: a.asked, N: a.request.N, HideUsage: a.request.Stream && !a.request.IncludeUsage,
+		HideBeside: a.request.HideRunningUsage(a.ask), RunningUsage: a.request.ContinuousUsage,
+		ThinkTags: a.target.provider.HasQuirk(config.QuirkThinkTags), Extensions: a.gen.cfg.Extensions,
 		ChatID: head.ID, Created: head.Created,
 	}
 }
 
 // relayPiece deals with what one read brought, and tells whether to read on. It runs
 // inside upstream.Reader.Each and so must not read itself.
-func (x *exchange) relayPiece(b []byte, err error) (more bool) {
+func (a *attempt) relayPiece(b []byte, err error) (more bool) {
 	if len(b) > 0 {
-		x.timer.upstreamAt.Store(x.clock())
-		x.relayBytes(b)
+		a.upstreamAt.Store(a.clock())
+		a.relayBytes(b)
 	}
-	if err != nil && !x.relay.ended {
-		x.relayEnd(err)
+	if err != nil && !a.relay.ended {
+		a.relayEnd(err)
 	}
-	return !x.relay.ended
+	return !a.relay.ended
 }
 
-func (x *exchange) streamFields() []byte {
-	fields := x.appendKept(make([]byte, 0, 256))
+func (a *attempt) streamFields() []byte {
+	fields := a.appendKept(make([]byte, 0, 256))
 	fields = appendField(fields, "Cache-Control", "no-cache")
 	return appendField(fields, "X-Accel-Buffering", "no")
 }
 
 // relayBytes forwards what one read brought.
-func (x *exchange) relayBytes(b []byte) {
-	r := &x.relay
+func (a *attempt) relayBytes(b []byte) {
+	r := &a.relay
 	pending, straddles := r.scan.Pending(), r.scan.Holds()
 	if !r.oversize && len(pending)+len(b) > maxHeld {
-		if len(pending) > 0 && x.forwardCopy(pending) != nil {
+		if len(pending) > 0 && a.forwardCopy(pending) != nil {
 			return
 		}
-		r.oversize, r.broken, r.lastOne = true, true, x.endsResponse(pending)
+		r.oversize, r.broken, r.lastOne = true, true, a.endsResponse(pending)
 	}
 	r.scan.Feed(b)
 	work := takeBatch()
 	if r.editing {
-		x.relayEdited(b, work)
+		a.relayEdited(b, work)
 	} else {
-		x.relayVerbatim(b, work, straddles)
+		a.relayVerbatim(b, work, straddles)
 	}
 	work.release()
-	x.publishLive()
+	a.publishLive()
 }
 
 // relayVerbatim forwards the events of b in the buffer that they arrived in, in
 // one write, and counts them afterwards. Copied are events that do not lie in b as a
 // whole, and those in which something has to be mended; an event that may end the stream
 // is counted before it leaves.
-func (x *exchange) relayVerbatim(b []byte, work *batch, straddles bool) {
-	r := &x.relay
+func (a *attempt) relayVerbatim(b []byte, work *batch, straddles bool) {
+	r := &a.relay
 	var ev sse.Event
 	sent, whole := 0, 0 // b[:sent] is dealt with, b[:whole] ends a whole event
 	for r.scan.Next(&ev) {
@@ -143,30 +158,30 @@ func (x *exchange) relayVerbatim(b []byte, work *batch, straddles bool) {
 		switch {
 		case r.oversize: // its beginning has left already
 			r.oversize, r.broken = false, false
-			x.meter.ObserveOversized()
+			a.meter.ObserveOversized()
 			whole = ev.End
 			if r.lastOne {
-				if x.forwardEvents(b[:whole], sent, work) == nil {
-					x.finishResponse(nil)
+				if a.forwardEvents(b[:whole], sent, work) == nil {
+					a.finishResponse(nil)
 				}
 				return
 			}
-		case x.mayEndStream(&ev):
-			if x.forwardEvents(b[:whole], sent, work) != nil {
+		case a.mayEndStream(&ev):
+			if a.forwardEvents(b[:whole], sent, work) != nil {
 				return
 			}
-			if x.endsStream(x.observe(ev.Name, ev.Data), ev.Raw) {
+			if a.endsStream(a.observe(ev.Name, ev.Data), ev.Data, ev.Raw) {
 				return
 			}
 			work.out = r.mend(work.out, &ev)
 			sent, whole = ev.End, ev.End
 		case straddles:
-			x.observe(ev.Name, ev.Data)
+			a.observe(ev.Name, ev.Data)
 			work.out = r.mend(work.out, &ev)
 			sent, whole = ev.End, ev.End
 		default:
 			if ev.Joined { // its data is gone with the next event
-				x.observe(ev.Name, ev.Data)
+				a.observe(ev.Name, ev.Data)
 			} else {
 				work.add(&ev)
 			}
@@ -181,7 +196,7 @@ func (x *exchange) relayVerbatim(b []byte, work *batch, straddles bool) {
 	if r.oversize {
 		whole = len(b)
 	}
-	_ = x.forwardEvents(b[:whole], sent, work)
+	_ = a.forwardEvents(b[:whole], sent, work)
 }
 
 // mend appends an event as the client can take it.
@@ -237,41 +252,41 @@ func (r *relay) keeps(work *batch, waiting []byte, ev *sse.Event) bool {
 
 // forwardEvents forwards what is collected in work and b[from:], in one write, and
 // then counts the events in it.
-func (x *exchange) forwardEvents(b []byte, from int, work *batch) error {
+func (a *attempt) forwardEvents(b []byte, from int, work *batch) error {
 	var err error
 	if len(work.out) > maxChunkHead {
 		work.out = append(work.out, b[from:]...)
-		err = x.flush(work)
+		err = a.flush(work)
 	} else {
-		err = x.forwardInPlace(b, from, len(b))
+		err = a.forwardInPlace(b, from, len(b))
 	}
 	for i, data := range work.data {
-		x.observe(work.name[i], data)
+		a.observe(work.name[i], data)
 	}
 	work.data, work.name = work.data[:0], work.name[:0]
 	return err
 }
 
 // flush forwards the collected bytes of work.
-func (x *exchange) flush(work *batch) error {
+func (a *attempt) flush(work *batch) error {
 	n := len(work.out)
 	if n == maxChunkHead {
 		return nil
 	}
 	work.out = append(work.out, "\r\n"...) // room for the end of the chunk
-	x.beginWrite()
-	err := x.written(x.client.bodyInPlace(work.out, maxChunkHead, n))
+	a.beginWrite()
+	err := a.written(a.client.bodyInPlace(work.out, maxChunkHead, n))
 	work.out = work.out[:maxChunkHead]
 	return err
 }
 
 // mayEndStream is a quick look for the end of the stream and for error events,
 // which are dealt with before they are forwarded. It may say yes to others.
-func (x *exchange) mayEndStream(ev *sse.Event) bool {
+func (a *attempt) mayEndStream(ev *sse.Event) bool {
 	if sse.IsDone(ev.Data) || bytes.Contains(ev.Data, errorKey) || string(ev.Name) == "error" {
 		return true
 	}
-	return x.shape == accounting.ShapeResponses && bytes.Contains(ev.Data, outputKey)
+	return a.shape == accounting.ShapeResponses && bytes.Contains(ev.Data, outputKey)
 }
 
 var (
@@ -282,21 +297,23 @@ var (
 )
 
 // observe counts one event.
-func (x *exchange) observe(name, data []byte) accounting.ChunkKind {
+func (a *attempt) observe(name, data []byte) accounting.ChunkKind {
 	if data == nil { // a comment
 		return accounting.KindContent
 	}
-	kind := x.meter.Observe(name, data).Kind
-	x.noteToken()
+	kind := a.meter.Observe(name, data).Kind
+	a.noteToken()
 	return kind
 }
 
 // noteToken notes the time of the first token, which at an endpoint that sluice does
 // not interpret is the first event.
-func (x *exchange) noteToken() {
-	if x.firstAt == 0 && (x.meter.FirstToken() || x.shape == accounting.ShapeGeneric) {
-		x.firstAt = time.Since(x.start)
-		x.enter(accounting.PhaseStreaming)
+func (a *attempt) noteToken() {
+	if a.firstAt == 0 && (a.meter.FirstToken() || a.shape == accounting.ShapeGeneric) {
+		a.firstAt = time.Since(a.start)
+		a.enter(accounting.PhaseStreaming)
+		a.turn.FirstToken(a.firstAt - time.Duration(a.sentAt.Load()))
+		a.commit()
 	}
 }
 
@@ -304,24 +321,24 @@ var keepAliveComment = []byte(": keep-alive\n\n")
 
 // comment writes a keep-alive comment if one is due and the client's stream stands
 // between two events.
-func (x *exchange) comment() {
-	if x.relay.broken || !x.pingDue() {
+func (a *attempt) comment() {
+	if a.relay.broken || a.client.withholds || !a.pingDue() {
 		return
 	}
-	x.timer.writingSince.Store(x.clock()) // long after the upstream said something
-	_ = x.written(x.client.body(keepAliveComment, false))
+	a.timer.writingSince.Store(a.clock()) // long after the upstream said something
+	_ = a.written(a.client.body(keepAliveComment, false))
 }
 
 // publishLive shows the list of running exchanges how far this one is.
-func (x *exchange) publishLive() {
-	s := x.meter.Stats()
-	x.live.chunks.Store(s.Events)
-	x.live.text.Store(s.TextBytes + s.ReasoningBytes + s.ToolBytes)
-	if u, source := x.meter.Usage(); source != accounting.SourceNone {
-		x.live.input.set(u.Input)
-		x.live.output.set(u.Output)
+func (a *attempt) publishLive() {
+	s := a.meter.Stats()
+	a.live.chunks.Store(s.Events)
+	a.live.text.Store(s.TextBytes + s.ReasoningBytes + s.ToolBytes)
+	if u, source := a.meter.Usage(); source != accounting.SourceNone {
+		a.live.input.set(u.Input)
+		a.live.output.set(u.Output)
 	}
-	if x.quota.watches {
-		x.checkQuota()
+	if a.share.watches && a.committed.Load() {
+		a.checkQuota()
 	}
 }

@@ -19,53 +19,63 @@ import (
 var crlfCut = []byte("\r\n\r")
 
 // endsStream deals with an event that ends the stream, and reports whether it
-// was one. raw is the event as it arrived.
-func (x *exchange) endsStream(kind accounting.ChunkKind, raw []byte) bool {
+// was one. data is that of the event, raw the event as it arrived.
+func (a *attempt) endsStream(kind accounting.ChunkKind, data, raw []byte) bool {
 	if bytes.HasSuffix(raw, crlfCut) { // nothing behind it is waited for
 		raw = slices.Concat(raw, []byte("\n"))
 	}
 	switch kind {
 	case accounting.KindDone:
-		x.enter(accounting.PhaseTail)
-		x.publishLive() // with this event, which the record counts
-		if x.meter.SawDone() {
+		a.enter(accounting.PhaseTail)
+		a.publishLive() // with this event, which the record counts
+		if a.meter.SawDone() {
 			begin := lineFeed(raw)
-			x.finishStream(slices.Concat(begin, x.unsaid(), raw[len(begin):]), 0)
+			a.finishStream(slices.Concat(begin, a.unsaid(), raw[len(begin):]), 0)
 		} else {
-			x.finishResponse(raw)
+			a.finishResponse(raw)
 		}
 		return true
 	case accounting.KindError:
-		// The provider's own words reach the client; the ending that follows is
-		// the missing end of the response.
-		_ = x.forwardCopy(raw)
-		x.relay.failed, x.relay.ended = true, true
-		x.shut(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()})
+		a.failWithEvent(raw, translate.ClassifyErrorEvent(data))
 		return true
 	default:
 		return false
 	}
 }
 
+// failWithEvent ends the attempt with an error in the stream. The provider's own words reach
+// the client unless another attempt takes over; the ending that follows is the missing end
+// of the response.
+func (a *attempt) failWithEvent(event []byte, why translate.ErrorKind) {
+	end := ending{outcome: accounting.OutcomeUpstreamError, code: a.meter.ErrorCode()}
+	event = a.target.provider.hideSecrets(bytes.Clone(event))
+	a.surrender(end, why, false, func() {
+		if a.commit() {
+			_ = a.forwardCopy(event)
+			a.relay.failed = true
+		}
+	})
+}
+
 // finishStream ends a stream that ended well; tail are its last bytes, with so many events
 // that have not been counted.
-func (x *exchange) finishStream(tail []byte, events int64) {
-	x.relay.ended = true
-	if !x.complete() {
+func (a *attempt) finishStream(tail []byte, events int64) {
+	a.relay.ended = true
+	if !a.complete() {
 		return
 	}
-	x.live.chunks.Add(events)
-	x.account(last{bytes: len(tail), whole: true})
-	x.timer.writingSince.Store(x.clock())
-	_ = x.client.body(tail, true)
+	a.live.chunks.Add(events)
+	a.account(last{bytes: len(tail), whole: true})
+	a.timer.writingSince.Store(a.clock())
+	_ = a.client.body(tail, true)
 }
 
 // unsaid is what a stream that ended well has not said, or not where clients look.
-func (x *exchange) unsaid() []byte {
-	if !x.relay.mends {
+func (a *attempt) unsaid() []byte {
+	if !a.relay.mends {
 		return nil
 	}
-	return x.relay.repair.Done(nil)
+	return a.relay.repair.Done(nil)
 }
 
 var doneEvent = []byte("data: [DONE]\n\n")
@@ -73,113 +83,113 @@ var doneEvent = []byte("data: [DONE]\n\n")
 // relayEnd deals with the end of the body. Whether the stream is whole is said by
 // its content, not by its framing: the sentinel, or a finish reason for every
 // choice.
-func (x *exchange) relayEnd(err error) {
+func (a *attempt) relayEnd(err error) {
 	if errors.Is(err, upstream.ErrInterrupted) {
-		x.comment()
+		a.comment()
 		return
 	}
-	x.relay.ended = true
-	if _, over := x.valve.ended(); over {
+	a.relay.ended = true
+	if _, over := a.valve.ended(); over {
 		return
 	}
-	if x.flushLast() {
+	if a.flushLast() {
 		return
 	}
-	if x.finished() {
-		x.enter(accounting.PhaseTail)
-		x.finishStream(append(x.unsaid(), x.missingSentinel()...), 1)
+	if a.finished() {
+		a.enter(accounting.PhaseTail)
+		a.finishStream(append(a.unsaid(), a.missingSentinel()...), 1)
 		return
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		x.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
+		a.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
 		return
 	}
-	x.failUpstream(err)
+	a.failUpstream(err)
 }
 
 // flushLast handles an event that the body ended in: it counts if nothing but the
 // blank line is missing, which is then added. It reports whether the event ended
 // the stream.
-func (x *exchange) flushLast() bool {
+func (a *attempt) flushLast() bool {
 	var ev sse.Event
-	if !x.relay.scan.Flush(&ev) || ev.Data == nil || x.relay.oversize {
+	if !a.relay.scan.Flush(&ev) || ev.Data == nil || a.relay.oversize {
 		return false
 	}
 	if !sse.IsDone(ev.Data) && !gjson.ValidBytes(ev.Data) {
 		return false
 	}
-	chunk := x.meter.Observe(ev.Name, ev.Data)
-	x.noteToken()
+	chunk := a.meter.Observe(ev.Name, ev.Data)
+	a.noteToken()
 	ev.Raw = append(bytes.TrimRight(ev.Raw, "\r\n"), "\n\n"...)
-	if x.endsStream(chunk.Kind, x.relay.lastEvent(&ev, chunk)) {
+	if a.endsStream(chunk.Kind, ev.Data, a.relay.lastEvent(&ev, chunk)) {
 		return true
 	}
-	if x.relay.mends {
-		_ = x.forwardCopy(x.relay.mend(nil, &ev))
+	if a.relay.mends {
+		_ = a.forwardCopy(a.relay.mend(nil, &ev))
 	} else {
-		_ = x.forwardCopy(x.relay.appendEdited(nil, &ev, chunk))
+		_ = a.forwardCopy(a.relay.appendEdited(nil, &ev, chunk))
 	}
 	return false
 }
 
 // finished tells whether the content of the stream says that it is whole.
-func (x *exchange) finished() bool {
-	if !x.meter.Complete() {
+func (a *attempt) finished() bool {
+	if !a.meter.Complete() {
 		return false
 	}
-	return x.request == nil || x.shape != accounting.ShapeChat && x.shape != accounting.ShapeCompletion ||
-		x.meter.Finished() >= x.request.N
+	return a.request == nil || a.shape != accounting.ShapeChat && a.shape != accounting.ShapeCompletion ||
+		a.meter.Finished() >= a.request.N
 }
 
 // finishResponse ends a stream of the Responses API that ended well; event is its last
 // event, nil if that has been forwarded. It is no sentinel, and some providers send one
 // behind it all the same, which passes like everything else of theirs.
-func (x *exchange) finishResponse(event []byte) {
-	x.enter(accounting.PhaseTail)
-	x.relay.ended = true
-	if !x.complete() {
+func (a *attempt) finishResponse(event []byte) {
+	a.enter(accounting.PhaseTail)
+	a.relay.ended = true
+	if !a.complete() {
 		return
 	}
-	x.account(last{bytes: len(event), whole: true})
-	x.relay.tail = x.forwardCopy(event) == nil
+	a.account(last{bytes: len(event), whole: true})
+	a.relay.tail = a.forwardCopy(event) == nil
 }
 
 // finishTail writes what follows the last event of such a stream.
-func (x *exchange) finishTail() {
-	tail := x.trailingSentinel()
-	x.publishLive()
-	x.beginWrite()
-	_ = x.client.body(tail, true)
+func (a *attempt) finishTail() {
+	tail := a.trailingSentinel()
+	a.publishLive()
+	a.beginWrite()
+	_ = a.client.body(tail, true)
 }
 
 // trailingSentinel is the sentinel that follows the last event, if one comes within
 // quietWait and before anything else.
-func (x *exchange) trailingSentinel() []byte {
-	stop := time.AfterFunc(quietWait, x.conn.Close)
+func (a *attempt) trailingSentinel() []byte {
+	stop := time.AfterFunc(quietWait, a.conn.Close)
 	defer stop.Stop()
 	for {
 		var ev sse.Event
-		for x.relay.scan.Next(&ev) {
+		for a.relay.scan.Next(&ev) {
 			if sse.IsDone(ev.Data) {
-				x.observe(ev.Name, ev.Data)
+				a.observe(ev.Name, ev.Data)
 				return bytes.TrimPrefix(ev.Raw, []byte("\n")) // the end of the event before
 			}
 			if ev.Data != nil {
 				return nil
 			}
 		}
-		b, err := x.relay.body.ReadBody()
+		b, err := a.relay.body.ReadBody()
 		if len(b) == 0 && err != nil && !errors.Is(err, upstream.ErrInterrupted) {
 			return nil
 		}
-		x.relay.scan.Feed(b)
+		a.relay.scan.Feed(b)
 	}
 }
 
 // endsResponse tells by its beginning whether an event that is too large to be read
 // is the one that ends a stream of the Responses API.
-func (x *exchange) endsResponse(event []byte) bool {
-	if x.shape != accounting.ShapeResponses {
+func (a *attempt) endsResponse(event []byte) bool {
+	if a.shape != accounting.ShapeResponses {
 		return false
 	}
 	beginning := event[:min(len(event), 256)]
@@ -187,9 +197,9 @@ func (x *exchange) endsResponse(event []byte) bool {
 }
 
 // missingSentinel is the end mark that clients of this endpoint wait for.
-func (x *exchange) missingSentinel() []byte {
-	if x.shape == accounting.ShapeChat || x.shape == accounting.ShapeCompletion {
-		return append(x.freshEvent(), doneEvent...)
+func (a *attempt) missingSentinel() []byte {
+	if a.shape == accounting.ShapeChat || a.shape == accounting.ShapeCompletion {
+		return append(a.freshEvent(), doneEvent...)
 	}
 	return nil
 }

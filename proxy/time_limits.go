@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,12 +15,10 @@ import (
 // stores clock readings; the timer compares them when it fires and sleeps until
 // the next moment at which a limit could be crossed.
 type timeLimits struct {
+	mu    sync.Mutex // held for a look
 	timer *time.Timer
 
 	// Clock readings in nanoseconds since the start of the exchange.
-	attemptAt    atomic.Int64 // the upstream call began
-	sentAt       atomic.Int64 // writing the request began
-	upstreamAt   atomic.Int64 // last bytes from the upstream, or the request sent
 	downstreamAt atomic.Int64 // last write to the client finished
 	writingSince atomic.Int64 // a write to the client is under way since then; 0: none
 	slowWrite    atomic.Bool  // a look of the timer fell into a write
@@ -40,16 +39,27 @@ func (l *timeLimits) start(x *exchange) {
 
 func (l *timeLimits) stop() { l.timer.Stop() }
 
+// look has the limits looked at soon: an attempt has begun that has limits of its own.
+func (l *timeLimits) look(x *exchange) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, over := x.valve.ended(); !over {
+		l.timer.Reset(time.Millisecond)
+	}
+}
+
 func (x *exchange) clock() int64 { return int64(time.Since(x.start)) }
 
 // tick ends the exchange if a limit is crossed, asks the pump for a keep-alive
 // comment if one is due, and sets the timer for the next look.
 func (x *exchange) tick() {
+	x.timer.mu.Lock()
+	defer x.timer.mu.Unlock()
 	if _, over := x.valve.ended(); over {
 		return
 	}
 	now := x.clock()
-	next := min(x.checkTotal(now), x.checkDuration(now), x.checkUpstream(now), x.checkClient(now), x.checkPing(now))
+	next := min(x.checkTotal(now), x.checkDuration(now), x.checkUpstream(now), x.checkHedge(now), x.checkClient(now), x.checkPing(now))
 	if next == never {
 		return
 	}
@@ -57,12 +67,22 @@ func (x *exchange) tick() {
 }
 
 func (x *exchange) checkTotal(now int64) int64 {
-	return x.due(now, 0, int64(x.srv.cfg.Timeouts.Total))
+	total := int64(x.gen.cfg.Timeouts.Total)
+	switch {
+	case total == 0:
+		return never
+	case now >= total:
+		x.fail(accounting.OutcomeUpstreamTimeout, translate.CodeUpstreamTimeout)
+	}
+	return total
 }
 
 // checkDuration watches for the time that the limits of the request allow.
 func (x *exchange) checkDuration(now int64) int64 {
 	limit := int64(x.quota.duration)
+	if a := x.attempts.lead(); a != nil {
+		limit = least(limit, int64(a.target.provider.Limits.MaxDuration))
+	}
 	switch {
 	case limit == 0:
 		return never
@@ -72,24 +92,42 @@ func (x *exchange) checkDuration(now int64) int64 {
 	return limit
 }
 
+// checkUpstream watches the attempts that go on; between two of them the limits of the
+// next one have not begun to run.
+func (x *exchange) checkUpstream(now int64) int64 {
+	next := soonest(now, x.gen.firstToken(&x.route), x.gen.cfg.Timeouts.Idle)
+	for _, a := range x.attempts.open() {
+		next = min(next, a.checkUpstream(now))
+	}
+	return next
+}
+
+// firstToken is the limit of a route's model, or that of the configuration.
+func (g *generation) firstToken(r *route) config.Duration {
+	if r.model != nil && r.model.FirstToken > 0 {
+		return r.model.FirstToken
+	}
+	return g.cfg.Timeouts.FirstToken
+}
+
 // checkUpstream watches for the first token, from the moment that the request begins
 // to be sent, and after it for silence. While a write to the client is under way the
 // upstream is not read, so its silence is not its fault.
-func (x *exchange) checkUpstream(now int64) int64 {
-	t := x.srv.cfg.Timeouts
-	switch p := x.phaseNow(); {
-	case p < accounting.PhaseSending || p < accounting.PhaseStreaming && t.FirstToken == 0:
-		return soonest(now, t.FirstToken, t.Idle)
+func (a *attempt) checkUpstream(now int64) int64 {
+	first, idle := a.gen.firstToken(&a.route), a.gen.cfg.Timeouts.Idle
+	switch p := accounting.Phase(a.phase.Load()); {
+	case p < accounting.PhaseSending || p < accounting.PhaseStreaming && first == 0:
+		return soonest(now, first, idle)
 	case p < accounting.PhaseStreaming:
 		// With the first token the other limit begins to run.
-		return min(x.due(now, x.timer.sentAt.Load(), int64(t.FirstToken)), soonest(now, t.Idle))
-	case t.Idle == 0:
+		return min(a.due(now, a.sentAt.Load(), int64(first)), soonest(now, idle))
+	case idle == 0:
 		return never
-	case x.timer.writingSince.Load() != 0:
-		x.timer.slowWrite.Store(true)
-		return now + int64(t.Idle)
+	case a.timer.writingSince.Load() != 0:
+		a.timer.slowWrite.Store(true)
+		return now + int64(idle)
 	default:
-		return x.due(now, max(x.timer.upstreamAt.Load(), x.timer.downstreamAt.Load()), int64(t.Idle))
+		return a.due(now, max(a.upstreamAt.Load(), a.timer.downstreamAt.Load()), int64(idle))
 	}
 }
 
@@ -105,14 +143,14 @@ func soonest(now int64, limits ...config.Duration) int64 {
 	return next
 }
 
-// due ends the exchange as an upstream timeout when limit has passed since the
+// due ends the attempt as an upstream timeout when limit has passed since the
 // clock reading from, and else returns when it will have.
-func (x *exchange) due(now, from, limit int64) int64 {
+func (a *attempt) due(now, from, limit int64) int64 {
 	if limit == 0 {
 		return never
 	}
 	if now-from >= limit {
-		x.fail(accounting.OutcomeUpstreamTimeout, translate.CodeUpstreamTimeout)
+		a.fail(accounting.OutcomeUpstreamTimeout, translate.CodeUpstreamTimeout)
 	}
 	return from + limit
 }
@@ -125,7 +163,7 @@ const maxLook = int64(5 * time.Second)
 // client has accepted nothing for the stall limit. It looks often enough to notice
 // within a quarter of the limit.
 func (x *exchange) checkClient(now int64) int64 {
-	stall := int64(x.srv.cfg.Timeouts.ClientStall)
+	stall := int64(x.gen.cfg.Timeouts.ClientStall)
 	if stall == 0 {
 		return never
 	}
@@ -152,14 +190,16 @@ func (x *exchange) checkClient(now int64) int64 {
 
 // checkPing wakes the pump of a silent stream, so that it may write a comment.
 func (x *exchange) checkPing(now int64) int64 {
-	interval := int64(x.srv.cfg.KeepAlive)
+	interval := int64(x.gen.cfg.KeepAlive)
 	if interval == 0 || !x.streams() {
 		return never
 	}
 	last := max(x.timer.downstreamAt.Load(), x.timer.pingAt)
 	if now-last >= interval {
 		x.timer.pingAt = now
-		x.valve.interrupt()
+		if a := x.attempts.lead(); a != nil {
+			a.valve.interrupt()
+		}
 		last = now
 	}
 	return last + interval
@@ -167,6 +207,6 @@ func (x *exchange) checkPing(now int64) int64 {
 
 // pingDue tells the pump, after it was woken, whether to write a comment.
 func (x *exchange) pingDue() bool {
-	interval := int64(x.srv.cfg.KeepAlive)
+	interval := int64(x.gen.cfg.KeepAlive)
 	return interval > 0 && x.clock()-x.timer.downstreamAt.Load() >= interval
 }

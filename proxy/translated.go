@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/sluicehq/sluice/accounting"
-	"github.com/sluicehq/sluice/proxy/access"
 	"github.com/sluicehq/sluice/proxy/upstream"
 	"github.com/sluicehq/sluice/sse"
 	"github.com/sluicehq/sluice/translate"
@@ -36,212 +34,211 @@ type translation struct {
 const maxTranslated = 32 << 20
 
 // receiveTranslated forwards an answer of another dialect.
-func (x *exchange) receiveTranslated(body bodyReader) {
-	f, ok := x.foreign.dialect.Framing(mediaType(x.answer.ContentType))
+func (a *attempt) receiveTranslated(body bodyReader) {
+	f, ok := a.foreign.dialect.Framing(mediaType(a.answer.ContentType))
 	switch {
-	case !ok || !x.streams() && f != translate.FramingNone && f != translate.FramingArray:
-		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadContentType)
-	case !x.streams():
-		x.translateWhole(body)
+	case !ok || !a.streams() && f != translate.FramingNone && f != translate.FramingArray:
+		a.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadContentType)
+	case !a.streams():
+		a.translateWhole(body)
 	case f == translate.FramingNone:
-		x.translateWholeToStream(body)
+		a.translateWholeToStream(body)
 	default:
-		x.translateStream(body, f)
+		a.translateStream(body, f)
 	}
 }
 
-func (x *exchange) writerOptions() translate.WriterOptions {
-	o := translate.WriterOptions{Extensions: x.srv.cfg.Extensions, IncludeUsage: x.request.IncludeUsage}
-	if x.srv.publicNames {
-		o.Model = x.asked
+func (a *attempt) writerOptions() translate.WriterOptions {
+	o := translate.WriterOptions{Extensions: a.gen.cfg.Extensions, IncludeUsage: a.request.IncludeUsage}
+	if a.gen.publicNames {
+		o.Model = a.asked
 	}
 	return o
 }
 
 // ownHead is what an answer says of itself where the provider says nothing.
-func (x *exchange) ownHead() translate.Head {
-	return translate.Head{ID: "chatcmpl-" + x.id, Created: x.start.Unix(), Model: x.target.model}
+func (a *attempt) ownHead() translate.Head {
+	return translate.Head{ID: "chatcmpl-" + a.id, Created: a.start.Unix(), Model: a.target.model}
 }
 
 // foreignWhole reads a whole answer of another dialect; ok is false if the exchange has
 // ended over it.
-func (x *exchange) foreignWhole(body bodyReader) (all []byte, ok bool) {
-	all, more, err := x.readWhole(body, int(x.srv.cfg.Limits.MaxAnswer))
+func (a *attempt) foreignWhole(body bodyReader) (all []byte, ok bool) {
+	all, more, err := a.readWhole(body, int(a.gen.cfg.Limits.MaxAnswer))
 	switch {
 	case more:
-		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
+		a.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
 	case err != nil:
-		x.failUpstream(err)
-	case len(bytes.TrimSpace(all)) == 0, x.endsWithConnection() && !gjson.ValidBytes(all):
-		x.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
+		a.failUpstream(err)
+	case len(bytes.TrimSpace(all)) == 0, a.endsWithConnection() && !gjson.ValidBytes(all):
+		a.fail(accounting.OutcomeUpstreamTruncated, translate.CodeUpstreamTruncated)
 	default:
-		x.enter(accounting.PhaseTail)
+		a.enter(accounting.PhaseTail)
 		return all, true
 	}
 	return nil, false
 }
 
 // translateWhole forwards an answer that is one object as one object.
-func (x *exchange) translateWhole(body bodyReader) {
-	all, ok := x.foreignWhole(body)
+func (a *attempt) translateWhole(body bodyReader) {
+	all, ok := a.foreignWhole(body)
 	if !ok {
 		return
 	}
-	w := translate.NewAnswerWriter(x.ownHead(), x.writerOptions())
-	progress := x.foreign.dialect.Answer(&x.foreign.context, w, all)
+	w := translate.NewAnswerWriter(a.ownHead(), a.writerOptions())
+	progress := a.foreign.dialect.Answer(&a.foreign.context, w, all)
 	usage, raw := w.Counted()
-	x.meter.StateUsage(usage, raw, true)
-	if !x.answered(progress, w.Failure()) {
+	a.meter.StateUsage(usage, raw, true)
+	if !a.answered(progress, w.Failure()) {
 		return
 	}
 	answer := w.Append(nil)
-	x.meter.ObserveBody(answer)
-	x.meter.StateUsage(usage, raw, true)
-	x.firstAt = time.Since(x.start)
-	x.live.chunks.Store(1)
-	if !x.valve.settle(ending{outcome: accounting.OutcomeCompleted}) {
+	a.meter.ObserveBody(answer)
+	a.meter.StateUsage(usage, raw, true)
+	a.firstAt = time.Since(a.start)
+	a.live.chunks.Store(1)
+	if !a.complete() {
 		return
 	}
-	fields := appendField(x.foreignFields(), "Content-Type", "application/json")
-	x.account(last{status: fasthttp.StatusOK, bytes: len(answer), whole: true})
-	_ = x.respond(fasthttp.StatusOK, fields, answer)
+	fields := appendField(a.foreignFields(), "Content-Type", "application/json")
+	a.account(last{status: fasthttp.StatusOK, bytes: len(answer), whole: true})
+	_ = a.respond(fasthttp.StatusOK, fields, answer)
 }
 
 // answered deals with a whole answer that is none: it has failed, or cannot be read.
-func (x *exchange) answered(progress translate.Progress, failure *translate.Error) bool {
+func (a *attempt) answered(progress translate.Progress, failure *translate.Error) bool {
 	switch {
 	case progress == translate.Failed && failure != nil:
-		x.refuseWith(failure)
+		a.refuseWith(failure)
 		return false
 	case progress != translate.Complete:
-		x.meter.NoteBadEvent()
-		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
+		a.meter.NoteBadEvent()
+		a.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
 		return false
 	}
 	return true
 }
 
-// refuseWith ends the exchange with an error of the provider's and tells the client.
-func (x *exchange) refuseWith(e *translate.Error) {
+// refuseWith ends the attempt with an error of the provider's, which the client is told
+// unless another attempt takes over.
+func (a *attempt) refuseWith(e *translate.Error) {
 	e = e.InOpenAIsWords()
-	x.meter.ObserveBody(e.AppendJSON(nil))
-	if !x.valve.settle(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()}) {
-		return
-	}
-	if x.answer.Get("Retry-After") != "" { // which the client gets as it came
-		e.RetryAfter = 0
-	}
-	body := e.AppendJSON(nil)
-	x.account(last{status: e.Status, bytes: len(body), whole: true})
-	_ = x.respond(e.Status, append(x.foreignFields(), errorFields(e)...), body)
+	a.meter.ObserveBody(e.AppendJSON(nil))
+	end := ending{outcome: accounting.OutcomeUpstreamError, code: a.meter.ErrorCode()}
+	a.surrender(end, e.Kind(), true, func() {
+		if !a.finishWith(end) {
+			return
+		}
+		if a.answer.Get("Retry-After") != "" { // which the client gets as it came
+			e.RetryAfter = 0
+		}
+		body := a.target.provider.hideSecrets(e.AppendJSON(nil))
+		a.account(last{status: e.Status, bytes: len(body), whole: true})
+		_ = a.respond(e.Status, append(a.foreignFields(), errorFields(e)...), body)
+	})
 }
 
 // forwardForeignError gives a provider's error status the client's form.
-func (x *exchange) forwardForeignError(body bodyReader) {
-	all, _, err := x.readWhole(body, maxErrorBody)
-	if _, over := x.valve.ended(); over {
+func (a *attempt) forwardForeignError(body bodyReader) {
+	all, _, err := a.readWhole(body, maxErrorBody)
+	if _, over := a.valve.ended(); over {
 		return
 	}
 	if err != nil && len(all) == 0 && !errors.Is(err, io.ErrUnexpectedEOF) {
-		x.failUpstream(err)
+		a.failUpstream(err)
 		return
 	}
-	x.refuseWith(x.foreign.dialect.Error(x.answer.Status, x.answer.ContentType, all))
+	a.refuseWith(a.foreign.dialect.Error(a.answer.Status, a.answer.ContentType, all))
 }
 
 // foreignFields are the fields of the provider's head that the client gets to see, and
 // what it has to be told of its request.
-func (x *exchange) foreignFields() []byte {
-	return x.appendWarnings(x.appendKept(make([]byte, 0, 256), "content-type"))
+func (a *attempt) foreignFields() []byte {
+	return a.appendWarnings(a.appendKept(make([]byte, 0, 256), "content-type"))
 }
 
 // appendWarnings tells the client what became of members that its model's provider does
 // not have.
-func (x *exchange) appendWarnings(fields []byte) []byte {
-	if x.foreign == nil {
+func (a *attempt) appendWarnings(fields []byte) []byte {
+	if a.foreign == nil {
 		return fields
 	}
-	for _, warning := range x.foreign.context.Warnings {
+	for _, warning := range a.foreign.context.Warnings {
 		fields = appendField(fields, "X-Sluice-Warning", warning)
 	}
 	return fields
 }
 
 // openForeignStream begins the client's stream.
-func (x *exchange) openForeignStream() bool {
-	t := x.foreign
-	t.writer = translate.NewChunkWriter(x.ownHead(), x.writerOptions())
-	fields := appendField(x.foreignFields(), "Content-Type", "text/event-stream; charset=utf-8")
+func (a *attempt) openForeignStream() bool {
+	t := a.foreign
+	t.writer = translate.NewChunkWriter(a.ownHead(), a.writerOptions())
+	fields := appendField(a.foreignFields(), "Content-Type", "text/event-stream; charset=utf-8")
 	fields = appendField(fields, "Cache-Control", "no-cache")
 	fields = appendField(fields, "X-Accel-Buffering", "no")
-	if x.client.stream(fasthttp.StatusOK, x.id, fields) != nil {
-		x.clientFailed()
-		return false
-	}
-	x.timer.downstreamAt.Store(x.clock())
-	return true
+	return a.openStream(fasthttp.StatusOK, fields)
 }
 
 // translateWholeToStream forwards an answer that came as one object although a stream
 // was asked for.
-func (x *exchange) translateWholeToStream(body bodyReader) {
-	all, ok := x.foreignWhole(body)
+func (a *attempt) translateWholeToStream(body bodyReader) {
+	all, ok := a.foreignWhole(body)
 	if !ok {
 		return
 	}
 	// Whether it is an answer at all decides about the head of the response.
-	probe := translate.NewAnswerWriter(x.ownHead(), x.writerOptions())
-	progress := x.foreign.dialect.Answer(&x.foreign.context, probe, all)
+	probe := translate.NewAnswerWriter(a.ownHead(), a.writerOptions())
+	progress := a.foreign.dialect.Answer(&a.foreign.context, probe, all)
 	usage, raw := probe.Counted()
-	x.meter.StateUsage(usage, raw, true)
-	if !x.answered(progress, probe.Failure()) || !x.openForeignStream() {
+	a.meter.StateUsage(usage, raw, true)
+	if !a.answered(progress, probe.Failure()) || !a.openForeignStream() {
 		return
 	}
 	work := takeBatch()
 	defer work.release()
-	t := x.foreign
+	t := a.foreign
 	t.writer.Lend(work.out)
-	x.dealWith(work, t.dialect.Answer(&t.context, t.writer, all))
+	a.dealWith(work, t.dialect.Answer(&t.context, t.writer, all))
 }
 
 // translateStream forwards an event stream of another dialect until it ends.
-func (x *exchange) translateStream(body bodyReader, f translate.Framing) {
-	t := x.foreign
+func (a *attempt) translateStream(body bodyReader, f translate.Framing) {
+	t := a.foreign
 	t.split = framing.New(f, maxTranslated)
 	t.decoder = t.dialect.Decoder(&t.context)
-	if !x.openForeignStream() {
+	if !a.openForeignStream() {
 		return
 	}
 	if plain, ok := body.(*upstream.Reader); ok {
-		plain.Each(x.translatePiece)
+		plain.Each(a.translatePiece)
 		return
 	}
 	for more := true; more; {
-		more = x.translatePiece(body.ReadBody())
+		more = a.translatePiece(body.ReadBody())
 	}
 }
 
 // translatePiece deals with what one read brought, and tells whether to read on.
-func (x *exchange) translatePiece(b []byte, err error) (more bool) {
+func (a *attempt) translatePiece(b []byte, err error) (more bool) {
 	if len(b) > 0 {
-		x.timer.upstreamAt.Store(x.clock())
-		x.foreign.split.Feed(b)
-		x.translateEvents(false)
+		a.upstreamAt.Store(a.clock())
+		a.foreign.split.Feed(b)
+		a.translateEvents(false)
 	}
 	switch {
-	case err == nil || x.relay.ended:
+	case err == nil || a.relay.ended:
 	case errors.Is(err, upstream.ErrInterrupted):
-		x.comment()
+		a.comment()
 	default:
-		x.translateEnd(err)
+		a.translateEnd(err)
 	}
-	return !x.relay.ended
+	return !a.relay.ended
 }
 
 // translateEvents decodes the events at hand, forwards what they became in one write,
 // and counts it. last takes in an event that the body ended in.
-func (x *exchange) translateEvents(last bool) {
-	t := x.foreign
+func (a *attempt) translateEvents(last bool) {
+	t := a.foreign
 	work := takeBatch()
 	defer work.release()
 	t.writer.Lend(work.out)
@@ -256,7 +253,7 @@ func (x *exchange) translateEvents(last bool) {
 	if last && progress == translate.More {
 		progress = t.decodeLast()
 	}
-	x.dealWith(work, progress)
+	a.dealWith(work, progress)
 }
 
 func (t *translation) decode(ev *sse.Event) translate.Progress {
@@ -286,93 +283,81 @@ var eventEnd = []byte("\n\n")
 // dealWith forwards and counts what the writer has written into the memory of work, and
 // ends the exchange if progress says so. Usage comes first: what has arrived is never
 // lost, whatever happens next.
-func (x *exchange) dealWith(work *batch, progress translate.Progress) {
-	t := x.foreign
+func (a *attempt) dealWith(work *batch, progress translate.Progress) {
+	t := a.foreign
 	out := t.writer.Take()
 	work.out = out
 	usage, raw, news := t.writer.Counted()
 	if news {
-		x.meter.StateUsage(usage, raw, false)
+		a.meter.StateUsage(usage, raw, false)
 	}
-	err := x.flush(work)
+	err := a.flush(work)
 	for data := range t.writer.Events(out, maxChunkHead) {
-		x.observe(nil, data)
+		a.observe(nil, data)
 	}
 	if progress == translate.Complete && usage.Any() {
-		x.meter.StateUsage(usage, raw, true)
+		a.meter.StateUsage(usage, raw, true)
 	}
-	x.publishLive()
+	a.publishLive()
 	if err != nil {
 		return
 	}
 	switch progress {
 	case translate.Complete:
-		x.enter(accounting.PhaseTail)
+		a.enter(accounting.PhaseTail)
 		tail := t.writer.AppendTail(nil)
-		x.finishStream(tail, int64(bytes.Count(tail, eventEnd)))
+		a.finishStream(tail, int64(bytes.Count(tail, eventEnd)))
 	case translate.Failed:
-		x.failTranslated(t.writer.Failure())
+		a.failTranslated(t.writer.Failure())
 	case translate.Malformed:
-		x.meter.NoteBadEvent()
-		x.relay.ended = true
-		x.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
+		a.meter.NoteBadEvent()
+		a.relay.ended = true
+		a.fail(accounting.OutcomeUpstreamError, translate.CodeUpstreamBadResponse)
 	}
 }
 
 // failTranslated ends a stream in which the provider reported an error: the client gets
 // it as the last event, and the ending that follows is the missing end of the response.
-func (x *exchange) failTranslated(e *translate.Error) {
+func (a *attempt) failTranslated(e *translate.Error) {
 	if e == nil {
 		e = translate.NewError(translate.CodeUpstreamBadResponse)
 	}
 	event := translate.AppendErrorEvent(nil, e.InOpenAIsWords(), false)
-	x.observe(nil, bytes.TrimSpace(bytes.TrimPrefix(event, []byte("data:"))))
-	_ = x.forwardCopy(event)
-	x.relay.failed, x.relay.ended = true, true
-	x.shut(ending{outcome: accounting.OutcomeUpstreamError, code: x.meter.ErrorCode()})
+	a.observe(nil, bytes.TrimSpace(bytes.TrimPrefix(event, []byte("data:"))))
+	a.failWithEvent(event, e.Kind())
 }
 
 // translateEnd deals with the end of the body. Whether the answer is whole is said by its
 // content, not by how the body ended; in some dialects nothing is said before that.
-func (x *exchange) translateEnd(err error) {
-	if _, over := x.valve.ended(); !over {
-		x.translateEvents(true)
+func (a *attempt) translateEnd(err error) {
+	if _, over := a.valve.ended(); !over {
+		a.translateEvents(true)
 	}
-	if !x.relay.ended {
-		x.relay.ended = true
-		x.failUpstream(err)
+	if !a.relay.ended {
+		a.relay.ended = true
+		a.failUpstream(err)
 	}
 }
 
 // translateRequest writes the provider's request for a chat request.
-func (s *Server) translateRequest(c call, x *exchange, body []byte) *translate.Error {
-	if x.endpoint != translate.ChatCompletions {
+func (a *attempt) translateRequest(body []byte) *translate.Error {
+	if a.endpoint != translate.ChatCompletions {
 		return translate.NewError(translate.CodeUnsupportedEndpoint)
 	}
 	chat, err := translate.ParseChat(body)
 	if err != nil {
 		return err
 	}
-	to := x.target.provider
+	to := a.target.provider
 	t := &translation{dialect: to.dialect, context: translate.Context{
-		Model: x.target.model, Known: s.known.Find(to.Dialect, x.target.model),
+		Model: a.target.model, Known: a.gen.known.Find(to.Dialect, a.target.model),
 		Platform: to.place(),
-		Stream:   x.request.Stream, N: chat.N,
-		Carried: s.carried.For(s.memoryOwner(c) + "\x00" + to.Name),
+		Stream:   a.request.Stream, N: chat.N,
+		Carried: a.srv.carried.For(a.received.remembered + "\x00" + to.Name),
 	}}
-	if x.body, err = to.dialect.Request(&t.context, chat); err != nil {
+	if a.body, err = to.dialect.Request(&t.context, chat); err != nil {
 		return err
 	}
-	x.foreign = t
+	a.foreign = t
 	return nil
-}
-
-// memoryOwner tells whose thoughts are remembered for a request: those of the owner of
-// its key. Where no keys are issued, clients are told apart by what they send as theirs.
-func (s *Server) memoryOwner(c call) string {
-	if !s.keys.Open() {
-		return c.caller.Alias
-	}
-	sum := sha256.Sum256(access.KeyOf(&c.rc.Request.Header))
-	return string(sum[:])
 }

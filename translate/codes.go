@@ -9,9 +9,11 @@ import (
 // Codes of the errors that sluice itself makes, with their statuses. "Sent" marks
 // those after which a repeat may be billed twice once the request went out.
 const (
-	CodeInvalidJSON  = "invalid_json"      // 400
-	CodeJSONTooDeep  = "json_too_deep"     // 400
-	CodeDuplicateKey = "duplicate_key"     // 400
+	CodeInvalidJSON  = "invalid_json"  // 400
+	CodeJSONTooDeep  = "json_too_deep" // 400
+	CodeDuplicateKey = "duplicate_key" // 400
+	// CodeAmbiguousKey: a member is spelled like one that sluice acts on, but for its case.
+	CodeAmbiguousKey = "ambiguous_key"     // 400
 	CodeInvalidType  = "invalid_type"      // 400
 	CodeMissingModel = "missing_model"     // 400
 	CodeUnsupported  = "unsupported_value" // 400
@@ -51,6 +53,11 @@ const (
 	CodeKeyConfigured = "key_configured" // 409
 	CodeNoLedger      = "no_ledger"      // 501
 
+	// The admin listener.
+	CodeReloadFailed     = "reload_failed"      // 400
+	CodeFixedSetting     = "fixed_setting"      // 409
+	CodeOriginNotAllowed = "origin_not_allowed" // 403
+
 	CodeUpstreamConnectFailed  = "upstream_connect_failed"   // 502
 	CodeUpstreamDNS            = "upstream_dns"              // 502
 	CodeUpstreamCredentials    = "upstream_credentials"      // 502
@@ -65,6 +72,10 @@ const (
 	CodeUpstreamBadEncoding    = "upstream_bad_encoding"     // 502, sent
 	CodeUpstreamRedirect       = "upstream_redirect"         // 502: a redirect has run nothing
 
+	// CodeUpstreamBusy: every target has all the requests that it may have.
+	CodeUpstreamBusy = "upstream_busy" // 503
+	// CodeOverloaded: there is no memory for another request.
+	CodeOverloaded   = "overloaded"    // 503
 	CodeShuttingDown = "shutting_down" // 503, sent
 	CodeInternal     = "internal"      // 500, sent
 )
@@ -79,6 +90,7 @@ var codes = map[string]struct {
 	CodeInvalidJSON:         {400, "The request body is not valid JSON.", false},
 	CodeJSONTooDeep:         {400, "The request body nests arrays and objects deeper than 128 levels.", false},
 	CodeDuplicateKey:        {400, "A member of the request body appears more than once.", false},
+	CodeAmbiguousKey:        {400, "A member of the request body has a name that differs from a known one by letter case alone.", false},
 	CodeInvalidType:         {400, "A member of the request body has the wrong type.", false},
 	CodeMissingModel:        {400, "You must provide a model.", false},
 	CodeUnsupported:         {400, "The provider of this model cannot do what a member of the request body asks for.", false},
@@ -115,6 +127,10 @@ var codes = map[string]struct {
 	CodeKeyConfigured: {409, "This key is in the configuration and can only be changed there.", false},
 	CodeNoLedger:      {501, "This needs a ledger in a database: set ledger in the configuration.", false},
 
+	CodeReloadFailed:     {400, "The configuration cannot be used; the one before goes on.", false},
+	CodeFixedSetting:     {409, "A setting was changed that needs a restart; the configuration before goes on.", false},
+	CodeOriginNotAllowed: {403, "Web pages of this origin may not use this.", false},
+
 	CodeUpstreamConnectFailed:  {502, "The provider could not be reached.", false},
 	CodeUpstreamDNS:            {502, "The provider's host name could not be resolved.", false},
 	CodeUpstreamCredentials:    {502, "The credentials for the provider could not be obtained.", false},
@@ -129,6 +145,8 @@ var codes = map[string]struct {
 	CodeUpstreamBadEncoding:    {502, "The provider's answer has an encoding that cannot be read.", true},
 	CodeUpstreamRedirect:       {502, "The provider answered with a redirect, which is not followed.", false},
 
+	CodeUpstreamBusy: {503, "Every provider of this model has as many requests as it may have.", false},
+	CodeOverloaded:   {503, "The server has no memory for another request of this size.", false},
 	CodeShuttingDown: {503, "The server is shutting down.", true},
 	CodeInternal:     {500, "An internal error occurred.", true},
 }
@@ -144,7 +162,8 @@ func NewError(code string) *Error {
 	switch code {
 	case CodeMissingModel:
 		e.Param = "model"
-	case CodeShuttingDown, CodeTooManyStreams, CodeLimitsUnavailable, CodeLedgerUnavailable, CodeReplicasSilent:
+	case CodeShuttingDown, CodeTooManyStreams, CodeLimitsUnavailable, CodeLedgerUnavailable, CodeReplicasSilent,
+		CodeUpstreamBusy, CodeOverloaded:
 		e.RetryAfter = time.Second
 	case CodeBudgetSpent:
 		e.Type = "insufficient_quota"
@@ -177,6 +196,14 @@ func InvalidJSON(message string) *Error {
 func DuplicateKey(param string) *Error {
 	e := NewError(CodeDuplicateKey)
 	e.Message = "'" + param + "' appears more than once in the request body."
+	e.Param = param
+	return e
+}
+
+// AmbiguousKey names the member whose name the client has to spell in its letter case.
+func AmbiguousKey(param string) *Error {
+	e := NewError(CodeAmbiguousKey)
+	e.Message = "'" + param + "' must be written in exactly this letter case."
 	e.Param = param
 	return e
 }

@@ -35,16 +35,26 @@ func (e *Error) Error() string {
 // OpenAI has for it, where clients choose what to do by the code: the provider has none,
 // or a word of its own.
 func (e *Error) InOpenAIsWords() *Error {
-	switch {
+	switch kind := e.Kind(); {
+	case e.Status == http.StatusRequestEntityTooLarge && e.Code == "":
+		e.Code = requestTooLarge
+	case kind == KindContextLength && e.Code != requestTooLarge:
+		e.Code = ContextLengthExceeded
+	case kind == KindContent:
+		e.Code = ContentFiltered
 	case e.Status == http.StatusTooManyRequests && e.Code != "insufficient_quota":
 		e.Code = "rate_limit_exceeded"
 	case e.Status == http.StatusUnauthorized && e.Code == "":
 		e.Code = CodeInvalidAPIKey
 	case e.Status == http.StatusServiceUnavailable && e.Code == "":
-		e.Code = "overloaded"
+		e.Code = CodeOverloaded
 	}
 	return e
 }
+
+// requestTooLarge is the code of a body that is too large for the provider's servers,
+// whatever is in it.
+const requestTooLarge = "request_too_large"
 
 // AppendJSON appends {"error":{"message","type","param","code"}}, valid JSON on one
 // line whatever bytes the fields hold.

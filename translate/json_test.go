@@ -2,72 +2,102 @@ package translate
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// Values by RFC 8259: what a parser must accept, and what it must not. Each is tried
-// alone and as the value of a request's member.
-var validValues = []string{
-	`null`, `true`, `false`, `0`, `-0`, `1`, `-1`, `10`, `0.1`, `-0.0`, `1e1`, `1E+1`, `1e-1`, `1.5e300`,
-	`123456789012345678901234567890`, `0e1`, `1e999999`,
-	`""`, `" "`, `"a"`, `"\""`, `"\\"`, `"\/"`, `"\b\f\n\r\t"`, `"\u0000"`, `"\uD834\udd1e"`, `"\\u0000"`,
-	"\"\x7f\"", "\"\u2028\u2029\"", `"é€😀"`, `"\\\\\""`, `"//"`, `"[{:,}]"`,
-	`[]`, `[ ]`, `[[]]`, `[1]`, `[1,2]`, `[1 , 2]`, `[null,1,"a",{}]`, "[\n1\t,\r2 ]",
-	`{}`, `{ }`, `{"":0}`, `{"a":1}`, `{"a":1,"a":2}`, `{"a":{"b":[]}}`, "{ \"a\"\t:\r1\n}", `{"\u0061":1}`, `{"a\"b":1}`,
-}
-
-var invalidValues = []string{
-	``, ` `, `nul`, `nulll`, `Null`, `tru`, `truee`, `TRUE`, `fals`, `undefined`, `NaN`, `nan`, `Infinity`, `-Infinity`, `inf`,
-	`+1`, `01`, `-01`, `00`, `.1`, `1.`, `-`, `--1`, `-a`, `1e`, `1e+`, `1.e1`, `0x1`, `1_000`, `1 2`, `１`, `0.1.2`, `1e1e1`, `1a`,
-	`"`, `"a`, `a"`, `'a'`, `"\"`, `"\x"`, `"\a"`, `"\u"`, `"\u00"`, `"\u00g0"`, `"\U0000"`, "\"\n\"", "\"\t\"", "\"\x00\"", "\"\x1f\"", `"a" "b"`, `"\` + "\n" + `"`,
-	`[`, `]`, `[,]`, `[1,]`, `[,1]`, `[1,,2]`, `[1 2]`, `[1:2]`, `[1`, `[1,`, `[[1]`, `[1]]`, `[}`, `["a":1]`, `[1;2]`, `[a]`, `[...]`,
-	`{`, `}`, `{]`, `{,}`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{"a":1,,"b":2}`, `{"a" 1}`, `{"a"::1}`, `{:1}`, `{1:1}`, `{a:1}`, `{'a':1}`, `{null:1}`,
-	`{"a":1 "b":2}`, `{"a":1`, `{"a":1}}`, `{"a":1,"b"}`, `{"a":1}#`, `{"a":1}//`, `{"a":/*x*/1}`, `/**/1`, `{"a":1}{"b":2}`, `{[]:1}`, `{"a":1]`,
-	"\x0c1", "\x0b1", "\u00a01", "\u20281", "1\x00", "\x00", "\xff", "\xef\xbb\xbf1", "\xfe\xff\x001", `<html>`, `data: {}`,
-}
-
-func TestRequestJSONAcceptance(t *testing.T) {
+func TestTheCasesAreWhatTheySay(t *testing.T) {
+	require.GreaterOrEqual(t, len(validValues), 95)
+	require.GreaterOrEqual(t, len(invalidValues), 188)
+	require.GreaterOrEqual(t, len(openValues), 35)
+	known := map[string]bool{}
+	for _, value := range slices.Concat(validValues, invalidValues, openValues) {
+		require.False(t, known[value], "twice: %q", value)
+		known[value] = true
+	}
 	for _, value := range validValues {
-		require.True(t, json.Valid([]byte(value)), "list is wrong: %q", value)
+		require.True(t, json.Valid([]byte(value)), "%q", value)
+	}
+	for _, value := range invalidValues {
+		require.False(t, json.Valid([]byte(value)), "%q", value)
+	}
+}
+
+// row C1
+func TestRequestJSONThatMustBeAccepted(t *testing.T) {
+	for _, value := range validValues {
 		for _, body := range []string{
 			`{"model":"m","x":` + value + `}`,
 			`{"x": ` + value + ` ,"model":"m"}`,
 			`{"x":[` + value + `,` + value + `],"model":"m"}`,
+			`{"model":"m","messages":[{"role":"user","content":` + value + `}]}`,
 		} {
 			r, failed := ParseRequest(ChatCompletions, []byte(body))
 			require.Nil(t, failed, "%q", body)
-			require.Equal(t, `{"model":"up"}`, string(withoutX(t, r.Prepare(nil, []byte(body), "up", Ask{}))))
+			require.Equal(t, "m", r.Model)
+			require.Equal(t, strings.Replace(body, `"m"`, `"up"`, 1), string(r.Prepare(nil, []byte(body), "up", Ask{})))
 		}
+		refused(t, value) // nothing of all this names a model
 	}
+}
+
+// row C1
+func TestRequestJSONThatMustBeRefused(t *testing.T) {
 	for _, value := range invalidValues {
-		require.False(t, json.Valid([]byte(value)), "list is wrong: %q", value)
 		for _, body := range []string{
 			value,
 			`{"model":"m","x":` + value + `}`,
 			`{"x":` + value + `,"model":"m"}`,
+			`{"model":"m","messages":[{"role":"user","content":` + value + `}]}`,
 			`{"model":"m"}` + value,
+			value + `{"model":"m"}`,
 		} {
-			if json.Valid([]byte(body)) { // some only fail alone
-				continue
+			if !json.Valid([]byte(body)) { // some only fail alone
+				require.Equal(t, CodeInvalidJSON, refused(t, body), "%q", body)
 			}
-			_, failed := ParseRequest(ChatCompletions, []byte(body))
-			require.NotNil(t, failed, "%q", body)
-			require.Equal(t, CodeInvalidJSON, failed.Code, "%q", body)
 		}
 	}
 }
 
-func withoutX(t *testing.T, body []byte) []byte {
+// row C1: what RFC 8259 leaves to parsers does no harm, and what is accepted is passed on
+// as it is.
+func TestRequestJSONThatIsLeftToParsers(t *testing.T) {
+	for _, value := range openValues {
+		refused(t, value)
+		refused(t, value+`{"model":"m"}`)
+		for _, body := range []string{
+			`{"model":"m","x":` + value + `}`,
+			`{"model":"m","messages":[{"role":"user","content":` + value + `}]}`,
+		} {
+			r, failed := ParseRequest(ChatCompletions, []byte(body))
+			if failed != nil {
+				require.Contains(t, []string{CodeInvalidJSON, CodeJSONTooDeep}, failed.Code, "%q", body)
+				continue
+			}
+			require.Equal(t, strings.Replace(body, `"m"`, `"up"`, 1), string(r.Prepare(nil, []byte(body), "up", Ask{})))
+			chat, failed := ParseChat([]byte(body))
+			require.True(t, chat != nil || failed.Status == 400)
+		}
+		for _, member := range []string{"model", "stream", "stream_options", "n", "max_tokens"} {
+			body := `{"x":"m","` + member + `":` + value + `}`
+			if _, failed := ParseRequest(ChatCompletions, []byte(body)); failed != nil {
+				require.True(t, json.Valid(failed.AppendJSON(nil)), "%q", body)
+			}
+		}
+	}
+}
+
+// refused is the code with which a body is refused, which it must be.
+func refused(t *testing.T, body string) string {
 	t.Helper()
-	var members map[string]json.RawMessage
-	require.NoError(t, json.Unmarshal(body, &members))
-	delete(members, "x")
-	out, err := json.Marshal(members)
-	require.NoError(t, err)
-	return out
+	r, failed := ParseRequest(ChatCompletions, []byte(body))
+	require.Nil(t, r, "%q", body)
+	require.NotNil(t, failed, "%q", body)
+	require.Equal(t, 400, failed.Status, "%q", body)
+	return failed.Code
 }
 
 func TestRequestCutAtEveryByteIsRefused(t *testing.T) {

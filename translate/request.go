@@ -46,6 +46,7 @@ type Request struct {
 	MaxTokens int64 // most output tokens a choice may have, 0 if the client set no bound
 
 	seen          seen
+	folded        seen // in another letter case
 	model         span // the value, quotes included
 	stream        span // the value
 	streamOptions span // the value: an object, null, or nothing
@@ -66,6 +67,9 @@ const (
 	seenStream
 	seenStreamOptions
 	seenN
+	seenMaxTokens
+	seenMaxCompletionTokens
+	seenMaxOutputTokens
 )
 
 // ParseRequest reads a request body. The body must be one JSON object without a byte
@@ -73,8 +77,10 @@ const (
 //
 // A member that sluice acts on must not appear twice, in whatever spelling: parsers
 // differ in which of two they believe, and what is checked here must be what the
-// upstream reads. Members that are null count as absent, as they do at OpenAI.
-// Keys differ by letter case. All else in the body is left to the upstream to judge.
+// upstream reads. For the same reason no name may differ from theirs by letter case
+// alone: encoding/json and others take it for the same, most parsers for another one.
+// Members that are null count as absent, as they do at OpenAI. All else in the body is
+// left to the upstream to judge.
 func ParseRequest(ep Endpoint, body []byte) (*Request, *Error) {
 	if bytes.HasPrefix(body, byteOrderMark) {
 		return nil, InvalidJSON("The request body must not begin with a byte order mark.")
@@ -90,6 +96,9 @@ func ParseRequest(ep Endpoint, body []byte) (*Request, *Error) {
 	})
 	if err := checkJSON(body, end); err != nil {
 		return nil, err
+	}
+	if failed == nil {
+		failed = r.checkFolded()
 	}
 	if failed == nil {
 		failed = r.checkModel()
@@ -116,6 +125,20 @@ func checkJSON(body []byte, end int) *Error {
 	return nil
 }
 
+// checkFolded refuses what only some servers would take for a member that is known.
+func (r *Request) checkFolded() *Error {
+	for _, k := range knownKeys {
+		switch {
+		case r.folded&k.seen == 0:
+		case r.seen&k.seen != 0:
+			return DuplicateKey(k.name)
+		default:
+			return AmbiguousKey(k.name)
+		}
+	}
+	return nil
+}
+
 func (r *Request) checkModel() *Error {
 	switch {
 	case r.Model == "":
@@ -133,49 +156,58 @@ func unfitForName(c rune) bool { return c == utf8.RuneError || unicode.IsControl
 
 // member takes in one top-level member of the body.
 func (r *Request) member(body []byte, key, value span) *Error {
-	switch name := knownKey(key.of(body)); name {
-	case "model":
-		return r.setModel(body, value)
-	case "stream":
-		return r.setStream(body, value)
-	case "stream_options":
-		return r.setStreamOptions(body, value)
-	case "n":
-		return r.setN(value.of(body))
-	case "max_tokens", "max_completion_tokens", "max_output_tokens":
-		return r.setMaxTokens(name, value.of(body))
+	known, exact := knownKey(keyText(key.of(body)))
+	switch {
+	case known == nil:
+		return nil
+	case !exact:
+		r.folded |= known.seen
+		return nil
+	case r.seen&known.seen != 0:
+		return DuplicateKey(known.name)
 	}
-	return nil
+	r.seen |= known.seen
+	switch known.seen {
+	case seenModel:
+		return r.setModel(body, value)
+	case seenStream:
+		return r.setStream(body, value)
+	case seenStreamOptions:
+		return r.setStreamOptions(body, value)
+	case seenN:
+		return r.setN(value.of(body))
+	}
+	return r.setMaxTokens(known.name, value.of(body))
 }
 
-var knownKeys = [...]string{
-	"model", "stream", "stream_options", "n",
-	"max_tokens", "max_completion_tokens", "max_output_tokens",
+// known is a member that sluice acts on.
+type known struct {
+	name string
+	seen seen
 }
 
-// knownKey is the name of the member that sluice acts on under this key, or empty.
-func knownKey(quoted []byte) string {
-	for _, name := range knownKeys {
-		if keyIs(quoted, name) {
-			return name
+var knownKeys = [...]known{
+	{"model", seenModel},
+	{"stream", seenStream},
+	{"stream_options", seenStreamOptions},
+	{"n", seenN},
+	{"max_tokens", seenMaxTokens},
+	{"max_completion_tokens", seenMaxCompletionTokens},
+	{"max_output_tokens", seenMaxOutputTokens},
+}
+
+// knownKey is the member that sluice acts on under this key, or nil, and whether the key
+// is spelled in its letter case.
+func knownKey(key string) (k *known, exact bool) {
+	for i := range knownKeys {
+		if same, exact := keyMeans(key, knownKeys[i].name); same {
+			return &knownKeys[i], exact
 		}
 	}
-	return ""
-}
-
-// once notes a member and refuses its second appearance.
-func (r *Request) once(member seen, name string) *Error {
-	if r.seen&member != 0 {
-		return DuplicateKey(name)
-	}
-	r.seen |= member
-	return nil
+	return nil, false
 }
 
 func (r *Request) setModel(body []byte, value span) *Error {
-	if err := r.once(seenModel, "model"); err != nil {
-		return err
-	}
 	switch raw := value.of(body); {
 	case isNull(raw):
 		return nil
@@ -191,9 +223,6 @@ func (r *Request) setModel(body []byte, value span) *Error {
 }
 
 func (r *Request) setStream(body []byte, value span) *Error {
-	if err := r.once(seenStream, "stream"); err != nil {
-		return err
-	}
 	on, ok := boolValue(value.of(body))
 	if !ok {
 		return InvalidType("stream", "a boolean")
@@ -203,9 +232,6 @@ func (r *Request) setStream(body []byte, value span) *Error {
 }
 
 func (r *Request) setStreamOptions(body []byte, value span) *Error {
-	if err := r.once(seenStreamOptions, "stream_options"); err != nil {
-		return err
-	}
 	r.streamOptions = value
 	raw := value.of(body)
 	if isNull(raw) {
@@ -214,38 +240,69 @@ func (r *Request) setStreamOptions(body []byte, value span) *Error {
 	if raw[0] != '{' {
 		return InvalidType("stream_options", "an object")
 	}
+	options := [...]option{
+		{name: "include_usage", on: &r.IncludeUsage, at: &r.options.includeUsage},
+		{name: "continuous_usage_stats", on: &r.ContinuousUsage, at: &r.options.continuousUsage},
+	}
 	var failed *Error
-	walkObject(body, value.start, maxDepth, func(key, option span) {
+	walkObject(body, value.start, maxDepth, func(key, value span) {
 		r.options.members++
-		if failed != nil {
-			return
-		}
-		switch quoted := key.of(body); {
-		case keyIs(quoted, "include_usage"):
-			failed = setOption(body, option, "stream_options.include_usage", &r.IncludeUsage, &r.options.includeUsage)
-		case keyIs(quoted, "continuous_usage_stats"):
-			failed = setOption(body, option, "stream_options.continuous_usage_stats", &r.ContinuousUsage, &r.options.continuousUsage)
+		name := keyText(key.of(body))
+		for i := range options {
+			if failed == nil {
+				failed = options[i].take(body, name, value)
+			}
 		}
 	})
+	for i := range options {
+		if failed == nil {
+			failed = options[i].checkFolded()
+		}
+	}
 	return failed
 }
 
-func setOption(body []byte, value span, param string, on *bool, at *span) *Error {
-	if at.end != 0 {
-		return DuplicateKey(param)
+// option is a member of stream_options that sluice acts on.
+type option struct {
+	name   string
+	on     *bool
+	at     *span
+	folded bool // it is there in another letter case
+}
+
+func (o *option) param() string { return "stream_options." + o.name }
+
+// take takes in a member of stream_options if it is this one.
+func (o *option) take(body []byte, key string, value span) *Error {
+	same, exact := keyMeans(key, o.name)
+	switch {
+	case !same:
+		return nil
+	case !exact:
+		o.folded = true
+		return nil
+	case o.at.end != 0:
+		return DuplicateKey(o.param())
 	}
-	*at = value
+	*o.at = value
 	var ok bool
-	if *on, ok = boolValue(value.of(body)); !ok {
-		return InvalidType(param, "a boolean")
+	if *o.on, ok = boolValue(value.of(body)); !ok {
+		return InvalidType(o.param(), "a boolean")
 	}
 	return nil
 }
 
-func (r *Request) setN(raw []byte) *Error {
-	if err := r.once(seenN, "n"); err != nil {
-		return err
+func (o *option) checkFolded() *Error {
+	switch {
+	case !o.folded:
+		return nil
+	case o.at.end != 0:
+		return DuplicateKey(o.param())
 	}
+	return AmbiguousKey(o.param())
+}
+
+func (r *Request) setN(raw []byte) *Error {
 	n, ok := intValue(raw)
 	if !ok {
 		return InvalidType("n", "an integer")

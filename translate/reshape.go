@@ -14,7 +14,8 @@ import (
 
 // ReshapeError gives the body of a provider's error answer the shape of OpenAI's,
 // keeping the provider's message, type, param and code. A code may stay a number, as
-// several OpenAI-compatible servers send it.
+// several OpenAI-compatible servers send it. Where there is none, a prompt that is too
+// long or that a filter refused gets OpenAI's.
 //
 // A body that has the shape already, an error object with a message, is returned as it
 // is, the same slice. Every other body gets a new one, always with a message: text is
@@ -49,12 +50,7 @@ func ReshapeError(status int, contentType string, body []byte) []byte {
 // complete gives an error object the members that clients need, and leaves what else
 // the provider says in it.
 func (f fault) complete(body []byte, status int) []byte {
-	if f.message == "" {
-		f.message = statusMessage(status)
-	}
-	if f.kind == "" {
-		f.kind = TypeOfStatus(status)
-	}
+	f.settle(status)
 	inner := gjson.GetBytes(body, "error")
 	var err error
 	set := func(path string, value any) {
@@ -64,15 +60,41 @@ func (f fault) complete(body []byte, status int) []byte {
 	}
 	set("error.message", f.message)
 	set("error.type", f.kind)
-	for _, name := range [...]string{"param", "code"} {
-		if !inner.Get(name).Exists() {
-			set("error."+name, nil)
-		}
+	if !inner.Get("param").Exists() {
+		set("error.param", nil)
+	}
+	if code := inner.Get("code"); code.Type == gjson.Null && (f.openAICode != "" || !code.Exists()) {
+		set("error.code", orNull(f.openAICode))
 	}
 	if err != nil {
 		return f.appendJSON(nil, status)
 	}
 	return body
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// settle makes up what the provider did not say.
+func (f *fault) settle(status int) {
+	if f.code == "" && status != http.StatusRequestEntityTooLarge { // which may be about any bytes
+		switch KindOfError(status, "", f.kind, f.message) {
+		case KindContextLength:
+			f.openAICode = ContextLengthExceeded
+		case KindContent:
+			f.openAICode = ContentFiltered
+		}
+	}
+	if f.message == "" {
+		f.message = statusMessage(status)
+	}
+	if f.kind == "" {
+		f.kind = TypeOfStatus(status)
+	}
 }
 
 const jsonSpace = " \t\r\n" // RFC 8259 section 2
@@ -90,15 +112,14 @@ func hasErrorShape(root gjson.Result) bool {
 type fault struct {
 	message, kind, param string
 	code                 string // raw JSON, a string or a number; empty for null
+	openAICode           string // where there is no code, OpenAI's, empty for null
 }
 
 func (f fault) appendJSON(dst []byte, status int) []byte {
-	if f.message == "" {
-		f.message = statusMessage(status)
-	}
+	f.settle(status)
 	dst = appendErrorUpToCode(dst, status, f.message, f.kind, f.param)
 	if f.code == "" {
-		dst = append(dst, "null"...)
+		dst = appendQuotedOrNull(dst, f.openAICode)
 	} else {
 		dst = append(dst, f.code...)
 	}

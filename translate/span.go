@@ -2,8 +2,11 @@ package translate
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/sluicehq/sluice/internal/jsonview"
 )
 
 // maxDepth bounds how deeply a body's arrays and objects may nest. It is checked
@@ -191,6 +194,29 @@ func keyIs(quoted []byte, name string) bool {
 		return false
 	}
 	return gjson.ParseBytes(quoted).Str == name
+}
+
+// longestKey is ample for the names that are looked for with keyText, in any spelling.
+const longestKey = 6 * len("continuous_usage_stats")
+
+// keyText is what a quoted key says, decoded, because the upstream's parser decodes it
+// too; empty for one that is too long for a name that is looked for. It may be a view.
+func keyText(quoted []byte) string {
+	inner := jsonview.View(quoted[1 : len(quoted)-1])
+	switch {
+	case len(inner) > longestKey:
+		return ""
+	case strings.IndexByte(inner, '\\') >= 0:
+		return stringValue(quoted)
+	}
+	return inner
+}
+
+// keyMeans tells whether a server could take a key for name, and whether it is name
+// exactly. Every letter case counts: Go's encoding/json folds keys by Unicode's simple
+// folding, in which "ſtream" is stream.
+func keyMeans(key, name string) (same, exact bool) {
+	return key == name || len(key) >= len(name) && strings.EqualFold(key, name), key == name
 }
 
 // stringValue decodes a quoted JSON string into a string that shares no memory with it.

@@ -113,20 +113,18 @@ func (b *batch) apply(tx transaction) error {
 			calls = append(calls, attemptRows(r)...)
 		}
 	}
-	replaced, err := b.replace(tx, changed)
-	if err != nil {
+	if err := tx.write(insertAttempts, calls); err != nil {
 		return err
 	}
-	calls = slices.DeleteFunc(calls, func(row []any) bool {
-		_, amended := b.amends[accounting.UID(row[0].([]byte))]
-		return amended // its calls are among the replaced ones
-	})
-	return b.applyRest(tx, changed, append(calls, replaced...))
+	if err := b.replace(tx, changed); err != nil {
+		return err
+	}
+	return b.applyRest(tx, changed)
 }
 
 // replace puts records in the place of others: of crashes that were none, and of records
-// that are amended. It returns the rows of their calls.
-func (b *batch) replace(tx transaction, changed changes) (calls [][]any, err error) {
+// that are amended, which the transaction may have brought itself.
+func (b *batch) replace(tx transaction, changed changes) error {
 	mistaken := make(map[accounting.UID]int)
 	for uid, i := range b.finishes {
 		if b.results[i].added {
@@ -139,29 +137,22 @@ func (b *batch) replace(tx transaction, changed changes) (calls [][]any, err err
 			b.results[i].err = accounting.ErrAlreadyFinished
 		}
 	}
-	calls, err = b.replaceWhere(tx, deleteCrash, mistaken, changed)
-	if err != nil {
-		return nil, err
+	if err := b.replaceWhere(tx, deleteCrash, mistaken, changed); err != nil {
+		return err
 	}
 	for _, i := range b.amends {
 		b.results[i].err = ErrNoRecord
 	}
-	amended, err := b.replaceWhere(tx, deleteExchange, b.amends, changed)
-	if err != nil {
-		return nil, err
+	if err := b.replaceWhere(tx, deleteExchange, b.amends, changed); err != nil {
+		return err
 	}
-	calls = slices.DeleteFunc(calls, func(row []any) bool {
-		_, again := b.amends[accounting.UID(row[0].([]byte))]
-		return again
-	})
-	early, err := b.insertEarly(tx, changed)
-	return slices.Concat(calls, amended, early), err
+	return b.insertEarly(tx, changed)
 }
 
 // insertEarly keeps the records of the spool that were to replace others which are not
 // there: the spool has those too, and they come too late then.
-func (b *batch) insertEarly(tx transaction, changed changes) (calls [][]any, err error) {
-	var rows [][]any
+func (b *batch) insertEarly(tx transaction, changed changes) error {
+	var rows, calls [][]any
 	for _, i := range b.amends {
 		e := b.entries[i]
 		if b.results[i].err == nil || !e.replayed {
@@ -169,11 +160,11 @@ func (b *batch) insertEarly(tx transaction, changed changes) (calls [][]any, err
 		}
 		row, err := exchangeRow(e.record, e.instance)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		rows = append(rows, row)
 	}
-	err = tx.query(insertExchange, rows, func(row scanner) error {
+	err := tx.query(insertExchange, rows, func(row scanner) error {
 		var uid []byte
 		if err := row.Scan(&uid); err != nil {
 			return err
@@ -185,42 +176,70 @@ func (b *batch) insertEarly(tx transaction, changed changes) (calls [][]any, err
 		b.closed = append(b.closed, []any{bytes.Clone(uid)})
 		return nil
 	})
-	return calls, err
+	if err != nil {
+		return err
+	}
+	return tx.write(insertAttempts, calls)
 }
 
 // replaceWhere removes records with a command and puts those of the entries in the place
 // of the ones that were there.
-func (b *batch) replaceWhere(tx transaction, remove *command, entries map[accounting.UID]int, changed changes) (calls [][]any, err error) {
-	var gone []accounting.UID
-	err = tx.query(remove, keysOf(entries), func(row scanner) error {
+func (b *batch) replaceWhere(tx transaction, remove *command, entries map[accounting.UID]int, changed changes) error {
+	gone, err := removeExchanges(tx, remove, keysOf(entries), changed)
+	if err != nil {
+		return err
+	}
+	var rows, calls [][]any
+	for _, uid := range gone {
+		i := entries[uid]
+		e := b.entries[i]
+		row, err := exchangeRow(e.record, e.instance)
+		if err != nil {
+			return err
+		}
+		b.results[i].err = nil
+		changed.add(e.record)
+		rows = append(rows, row)
+		calls = append(calls, attemptRows(e.record)...)
+	}
+	if err := tx.query(insertExchange, rows, func(scanner) error { return nil }); err != nil {
+		return err
+	}
+	return tx.write(insertAttempts, calls)
+}
+
+// removeExchanges removes exchanges with a command, their calls, and what both had added to
+// the sums. It returns those that were there.
+func removeExchanges(tx transaction, remove *command, keys [][]any, changed changes) (gone []accounting.UID, err error) {
+	groups := make(map[accounting.UID]group)
+	err = tx.query(remove, keys, func(row scanner) error {
 		uid, g, t, err := scanSums(row)
 		if err != nil {
 			return err
 		}
-		changed.subtract(g, t)
+		changed.count(g, t, -1)
+		groups[uid] = g
 		gone = append(gone, uid)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	var rows, keys [][]any
-	for _, uid := range gone {
-		i := entries[uid]
-		e := b.entries[i]
-		row, err := exchangeRow(e.record, e.instance)
+	keys = make([][]any, len(gone))
+	for i := range gone {
+		keys[i] = []any{gone[i][:]}
+	}
+	return gone, tx.query(deleteAttempts, keys, func(row scanner) error {
+		key, a, err := scanAttempt(row)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		b.results[i].err = nil
-		changed.add(e.record)
-		rows, keys = append(rows, row), append(keys, []any{e.record.UID[:]})
-		calls = append(calls, attemptRows(e.record)...)
-	}
-	if err := tx.write(deleteAttempts, keys); err != nil {
-		return nil, err
-	}
-	return calls, tx.query(insertExchange, rows, func(scanner) error { return nil })
+		if a.Abandoned() {
+			g, t := abandonedTotals(groups[key.uid], &a)
+			changed.count(g, t, -1)
+		}
+		return nil
+	})
 }
 
 // keysOf are the names of exchanges.
@@ -241,7 +260,7 @@ func sortByUID(rows [][]any) {
 
 // applyRest writes what nobody waits for within the transaction. The sums come last: other
 // replicas wait for them until the commit.
-func (b *batch) applyRest(tx transaction, changed changes, calls [][]any) error {
+func (b *batch) applyRest(tx transaction, changed changes) error {
 	type step struct {
 		command *command
 		rows    [][]any
@@ -251,7 +270,6 @@ func (b *batch) applyRest(tx transaction, changed changes, calls [][]any) error 
 		checkpoint = [][]any{b.checkpoint}
 	}
 	for _, s := range []step{
-		{insertAttempts, calls},
 		{deleteIntents, b.closed},
 		{deleteIntent, b.withdrawn},
 		{upsertCheckpoint, checkpoint},
@@ -268,12 +286,4 @@ func (b *batch) applyRest(tx transaction, changed changes, calls [][]any) error 
 		}
 	}
 	return nil
-}
-
-func attemptRows(r *accounting.Record) [][]any {
-	rows := make([][]any, len(r.Attempts))
-	for i := range r.Attempts {
-		rows[i] = attemptRow(r.UID, i+1, &r.Attempts[i])
-	}
-	return rows
 }

@@ -90,7 +90,8 @@ func childLoad(o orders, tell func(string, ...any)) error {
 	return nil
 }
 
-// childExchange makes one, with the words of the lines that tellings reads.
+// childExchange makes one, with the words of the lines that tellings reads. Every second one
+// has a second attempt, after the first one has ended or beside it.
 func childExchange(l *Ledger, n int, tell func(string, ...any)) {
 	uid := accounting.NewUID()
 	tell("started %s", uid)
@@ -98,11 +99,22 @@ func childExchange(l *Ledger, n int, tell func(string, ...any)) {
 		return
 	}
 	tell("begun %s", uid)
-	l.Checkpoint([]accounting.Checkpoint{{UID: uid, Phase: accounting.PhaseStreaming, OutputBytes: 40}})
-	if n%7 == 0 && n < 100 {
+	leading := intentOf(uid, 1).AttemptID
+	r := recordOf(uid)
+	if n%2 == 1 {
+		r = contestOf(uid)
+		second := intentOf(uid, 2)
+		if n%4 == 1 {
+			second.Before, leading = r.Attempts[:1], second.AttemptID
+		}
+		if l.Begin(second).Err() != nil {
+			return
+		}
+	}
+	l.Checkpoint([]accounting.Checkpoint{{UID: uid, AttemptID: leading, Phase: accounting.PhaseStreaming, OutputBytes: 40}})
+	if n%7 < 2 && n < 100 {
 		return // it is open until the end of the process
 	}
-	r := recordOf(uid)
 	if err := l.Finish(r).Err(); err != nil {
 		tell("error %v", err)
 		return
@@ -239,7 +251,8 @@ func (t *tellings) matches(r *rig) {
 			require.Fail(r, "a record was amended and is as before", uid)
 		}
 	}
-	require.Equal(r, r.number("SELECT COUNT(*) FROM exchanges"), r.number("SELECT COUNT(*) FROM attempts"))
+	require.Equal(r, r.number("SELECT COUNT(*) FROM exchanges"), r.number("SELECT COUNT(*) FROM attempts WHERE final"))
+	require.Zero(r, r.number("SELECT COUNT(*) FROM (SELECT uid FROM attempts WHERE final GROUP BY uid HAVING COUNT(*) > 1) AS several"))
 	require.Zero(r, r.number("SELECT COUNT(*) FROM intents"))
 	r.balanced()
 }

@@ -39,7 +39,7 @@ var (
 	deleteIntent   = deleteFrom("intents", intentTable.columns[:2], "", "")
 	insertExchange = insertInto(exchangeTable, "ON CONFLICT (uid) DO NOTHING RETURNING uid")
 	insertAttempts = insertInto(attemptTable, "ON CONFLICT DO NOTHING")
-	deleteAttempts = deleteFrom("attempts", []column{uidColumn}, "", "")
+	deleteAttempts = deleteFrom("attempts", []column{uidColumn}, "", "RETURNING "+attemptTable.qualified())
 
 	// The record of a crash is a verdict that was wrong if another record comes after it.
 	deleteCrash    = deleteFrom("exchanges", []column{uidColumn}, "outcome = 'crash'", returningSums)

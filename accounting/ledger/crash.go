@@ -13,6 +13,7 @@ import (
 const (
 	warningSizes    = "the process died: tokens are estimated by size, 4 bytes each"
 	warningAnswer   = "the process died: output tokens are estimated by size, 4 bytes each"
+	warningBeside   = "the process died: the input tokens of attempts that ran beside the last one are estimated by size, 4 bytes each, and their output is not known"
 	warningUnknown  = "the process died before it had noted how far the exchange had come: input tokens are estimated by size, 4 bytes each, and the output is not known"
 	bytesPerToken   = 4
 	unfinishedPhase = accounting.PhaseSending
@@ -27,33 +28,87 @@ type checkpoint struct {
 // crashRecord is the record of an exchange that a dead process left open, by the intents
 // of its calls, of which there is at least one, and its last checkpoint, which may be nil.
 func crashRecord(intents []*accounting.Intent, last *checkpoint) *accounting.Record {
-	slices.SortStableFunc(intents, func(a, b *accounting.Intent) int {
-		return cmp.Or(cmp.Compare(len(a.AttemptID), len(b.AttemptID)), cmp.Compare(a.AttemptID, b.AttemptID))
-	})
-	i := intents[len(intents)-1]
+	slices.SortStableFunc(intents, func(a, b *accounting.Intent) int { return compareAttempts(a.AttemptID, b.AttemptID) })
+	ended := endedBefore(intents)
+	final := finalIntent(intents, ended, last)
+	delete(ended, final.AttemptID) // no intent says of its own attempt that it has ended
 	r := &accounting.Record{
-		UID: i.UID, ID: i.ID, Start: i.Start, Key: i.Key, ModelAsked: i.ModelAsked, ModelServed: i.Model,
-		Provider: i.Provider, Target: i.Target, DialectIn: i.DialectIn, DialectOut: i.DialectOut,
-		Endpoint: i.Endpoint, Stream: i.Stream, MayBill: i.MayBill,
+		UID: final.UID, ID: final.ID, Start: final.Start, Key: final.Key, ModelAsked: final.ModelAsked, ModelServed: final.Model,
+		Provider: final.Provider, Target: final.Target, DialectIn: final.DialectIn, DialectOut: final.DialectOut,
+		Endpoint: final.Endpoint, Stream: final.Stream, MayBill: final.MayBill,
 		Outcome: accounting.OutcomeCrash, Phase: unfinishedPhase,
 	}
 	if last != nil {
-		r.Phase, r.Chunks = last.Phase, last.Chunks
-		r.Total = max(last.at.Sub(i.Start), 0)
+		r.Total = max(last.at.Sub(final.Start), 0)
+		if last.AttemptID != "" && last.AttemptID != final.AttemptID {
+			last = nil // of an attempt that has ended since
+		} else {
+			r.Phase, r.Chunks = last.Phase, last.Chunks
+		}
 	}
-	countCrash(r, i, last)
-	for n, intent := range intents {
-		a := accounting.Attempt{
-			ID: intent.AttemptID, Provider: intent.Provider, Model: intent.Model, Start: intent.Start,
-			// There is a further call only after one that failed.
-			Phase: unfinishedPhase, Outcome: accounting.OutcomeUpstreamError,
+	countCrash(r, final, last)
+	for _, i := range intents {
+		if _, over := ended[i.AttemptID]; !over {
+			r.Attempts = append(r.Attempts, openAttempt(r, i, i == final))
 		}
-		if n == len(intents)-1 {
-			a.Phase, a.Outcome, a.Duration = r.Phase, r.Outcome, r.Total
-		}
+	}
+	if len(r.Attempts) > 1 {
+		r.Warnings = append(r.Warnings, warningBeside)
+	}
+	for _, a := range ended {
 		r.Attempts = append(r.Attempts, a)
 	}
+	slices.SortFunc(r.Attempts, func(a, b accounting.Attempt) int { return compareAttempts(a.ID, b.ID) })
 	return r
+}
+
+// compareAttempts orders the names of the attempts of an exchange, which end with numbers.
+func compareAttempts(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
+
+// endedBefore are the attempts that had ended, as the intents of later ones say.
+func endedBefore(intents []*accounting.Intent) map[string]accounting.Attempt {
+	ended := make(map[string]accounting.Attempt)
+	for _, i := range intents { // what the latest says counts
+		for _, a := range i.Before {
+			a.Final = false
+			ended[a.ID] = a
+		}
+	}
+	return ended
+}
+
+// finalIntent is that of the attempt which led: the one that the checkpoint describes if it
+// had not ended, else the one that was begun last.
+func finalIntent(intents []*accounting.Intent, ended map[string]accounting.Attempt, last *checkpoint) *accounting.Intent {
+	final := intents[len(intents)-1]
+	if last == nil || last.AttemptID == "" {
+		return final
+	}
+	for _, i := range intents {
+		if _, over := ended[i.AttemptID]; !over && i.AttemptID == last.AttemptID {
+			return i
+		}
+	}
+	return final
+}
+
+// openAttempt is the attempt of an intent that had not ended as far as anybody knows. If it
+// is not the final one it has an estimate of its own: it may have run.
+func openAttempt(r *accounting.Record, i *accounting.Intent, final bool) accounting.Attempt {
+	a := accounting.Attempt{
+		ID: i.AttemptID, Provider: i.Provider, Model: i.Model, Kind: i.Kind, Start: i.Start,
+		Phase: unfinishedPhase, Outcome: accounting.OutcomeCrash, Final: final,
+	}
+	if !i.Begun.IsZero() {
+		a.Start = i.Begun
+	}
+	if final {
+		a.Phase, a.Duration = r.Phase, max(r.Total-a.Start.Sub(i.Start), 0)
+		return a
+	}
+	a.MayBill, a.UsageSource = i.MayBill, accounting.SourceEstimated
+	a.Usage.Input = tokens.Known(tokensOf(i.PromptBytes))
+	return a
 }
 
 // countCrash puts into the record what the exchange has used as far as anybody knows.

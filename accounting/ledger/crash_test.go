@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -28,7 +29,9 @@ func testCrash(t *testing.T, r *rig) {
 	kept(t, l.Begin(intentOf(running, 1)))
 	kept(t, l.Begin(intentOf(unknown, 1)))
 	kept(t, l.Begin(intentOf(both, 1)))
-	kept(t, l.Begin(intentOf(both, 2)))
+	beside := intentOf(both, 2)
+	beside.Provider = "other"
+	kept(t, l.Begin(beside))
 	input, output := int64(900), int64(33)
 	require.Eventually(t, func() bool {
 		l.Checkpoint([]accounting.Checkpoint{
@@ -57,6 +60,11 @@ func testCrash(t *testing.T, r *rig) {
 	got, err = r.book.Record(t.Context(), both)
 	require.NoError(t, err)
 	require.Len(t, got.Attempts, 2)
+	require.Equal(t, accounting.OutcomeCrash, got.Attempts[0].Outcome)
+	require.Equal(t, []bool{false, true}, []bool{got.Attempts[0].Final, got.Attempts[1].Final})
+	require.Equal(t, "other", got.Provider)
+	require.EqualValues(t, 1, r.number("SELECT SUM(exchanges) FROM usage_daily WHERE provider = 'other'"))
+	require.EqualValues(t, 1, r.number("SELECT SUM(abandoned) FROM usage_daily WHERE provider = 'openai'"))
 	require.EqualValues(t, 3, metricOf(t, second.metrics.recovered))
 	r.balanced()
 }
@@ -65,13 +73,17 @@ func testMistakenCrash(t *testing.T, r *rig) {
 	l := r.ledger()
 	uid := accounting.NewUID()
 	kept(t, l.Begin(intentOf(uid, 1)))
+	kept(t, l.Begin(intentOf(uid, 3)))
 	r.die(l, "taken for dead")
 	r.ledger()
 	require.Equal(t, map[string]int64{"crash": 1}, r.outcomes())
+	require.EqualValues(t, 1, r.number("SELECT SUM(abandoned) FROM usage_daily"))
+	r.balanced()
 	kept(t, l.Begin(intentOf(uid, 2)))
 	require.Zero(t, r.number("SELECT COUNT(*) FROM intents"), "the exchange has a record")
 	kept(t, l.Finish(recordOf(uid)))
 	require.Equal(t, map[string]int64{"completed": 1}, r.outcomes())
+	require.Zero(t, r.number("SELECT SUM(abandoned) FROM usage_daily"))
 	got, err := r.book.Record(t.Context(), uid)
 	require.NoError(t, err)
 	require.Equal(t, recordOf(uid), got)
@@ -135,6 +147,7 @@ func TestCrashIsCountedByWhatIsKnownOfIt(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			uid := accounting.NewUID()
 			first, second := intentOf(uid, 9), intentOf(uid, 10)
+			second.Before = []accounting.Attempt{{ID: first.AttemptID, Outcome: accounting.OutcomeUpstreamError, Start: started}}
 			var last *checkpoint
 			if test.last != nil {
 				last = &checkpoint{Checkpoint: *test.last, at: at}
@@ -155,4 +168,143 @@ func TestCrashIsCountedByWhatIsKnownOfIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// row D2
+func TestCrashOfAnExchangeWithSeveralAttempts(t *testing.T) {
+	uid := accounting.NewUID()
+	input, output := int64(900), int64(33)
+	intent := func(n int, kind string, before ...accounting.Attempt) accounting.Intent {
+		i := intentOf(uid, n)
+		i.Provider, i.Target, i.Kind, i.Before = fmt.Sprintf("p%d", n), fmt.Sprintf("p%d/m", n), kind, before
+		i.Begun = started.Add(time.Duration(n) * time.Second)
+		return i
+	}
+	ended := func(n int, used tokens.Usage) accounting.Attempt {
+		return accounting.Attempt{
+			ID: intentOf(uid, n).AttemptID, Provider: fmt.Sprintf("p%d", n), Outcome: accounting.OutcomeUpstreamTimeout, Start: started,
+			Usage: used, UsageSource: accounting.SourceRunning, MayBill: accounting.MayBillFull,
+		}
+	}
+	running := func(n int) *checkpoint {
+		return &checkpoint{at: started.Add(5 * time.Second), Checkpoint: accounting.Checkpoint{
+			UID: uid, AttemptID: intentOf(uid, n).AttemptID, Phase: accounting.PhaseStreaming, Input: &input, Output: &output, Chunks: 7,
+		}}
+	}
+	type row struct {
+		provider string
+		outcome  accounting.Outcome
+		final    bool
+		input    tokens.Count
+	}
+	const timeout, crash = accounting.OutcomeUpstreamTimeout, accounting.OutcomeCrash
+	estimate, stated := tokens.Known(1000), tokens.Known(77)
+	known, unknown := tokens.Usage{Input: tokens.Known(900), Output: tokens.Known(33)}, tokens.Usage{Input: estimate}
+	first := intent(1, accounting.AttemptFirst)
+	for _, test := range []struct {
+		name     string
+		intents  []accounting.Intent
+		last     *checkpoint
+		usage    tokens.Usage
+		rows     []row
+		warnings int
+	}{
+		{
+			"a retry had begun",
+			[]accounting.Intent{intent(2, accounting.AttemptRetry, ended(1, tokens.Usage{Input: stated})), first},
+			running(2),
+			known,
+			[]row{{"p1", timeout, false, stated}, {"p2", crash, true, tokens.Count{}}},
+			0,
+		},
+		{
+			"what was noted is of the attempt before",
+			[]accounting.Intent{first, intent(2, accounting.AttemptRetry, ended(1, tokens.Usage{}))},
+			running(1),
+			unknown,
+			[]row{{"p1", timeout, false, tokens.Count{}}, {"p2", crash, true, tokens.Count{}}},
+			1,
+		},
+		{
+			"a hedge ran beside the one that led",
+			[]accounting.Intent{first, intent(2, accounting.AttemptHedge)},
+			running(1),
+			known,
+			[]row{{"p1", crash, true, tokens.Count{}}, {"p2", crash, false, estimate}},
+			1,
+		},
+		{
+			"a hedge led",
+			[]accounting.Intent{first, intent(2, accounting.AttemptHedge)},
+			running(2),
+			known,
+			[]row{{"p1", crash, false, estimate}, {"p2", crash, true, tokens.Count{}}},
+			1,
+		},
+		{
+			"nothing was noted of two",
+			[]accounting.Intent{first, intent(2, accounting.AttemptHedge)},
+			nil,
+			unknown,
+			[]row{{"p1", crash, false, estimate}, {"p2", crash, true, tokens.Count{}}},
+			2,
+		},
+		{
+			"the one before was about to be tried again",
+			[]accounting.Intent{first},
+			running(1),
+			known,
+			[]row{{"p1", crash, true, tokens.Count{}}},
+			0,
+		},
+		{
+			"one of three has ended",
+			[]accounting.Intent{
+				intent(10, accounting.AttemptFallback, ended(9, tokens.Usage{Input: stated})), intent(9, accounting.AttemptFirst), intent(11, accounting.AttemptHedge),
+			},
+			running(10),
+			known,
+			[]row{{"p9", timeout, false, stated}, {"p10", crash, true, tokens.Count{}}, {"p11", crash, false, estimate}},
+			1,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			intents := make([]*accounting.Intent, len(test.intents))
+			for i := range test.intents {
+				intents[i] = &test.intents[i]
+			}
+			r := crashRecord(intents, test.last)
+			var got []row
+			for _, a := range r.Attempts {
+				got = append(got, row{a.Provider, a.Outcome, a.Final, a.Usage.Input})
+				require.Equal(t, !a.Final && a.Usage.Any() || a.Outcome == timeout, a.Abandoned())
+				if a.Final {
+					require.Equal(t, []string{a.Provider, a.Provider + "/m"}, []string{r.Provider, r.Target})
+				}
+			}
+			require.Equal(t, test.rows, got)
+			require.Equal(t, test.usage, r.Usage)
+			require.Len(t, r.Warnings, test.warnings)
+			require.Equal(t, started, r.Start)
+			if test.last != nil {
+				require.Equal(t, 5*time.Second, r.Total)
+			}
+		})
+	}
+}
+
+func TestCrashOfAnIntentThatCannotBeRead(t *testing.T) {
+	r := newRig(t, sqliteURL(t))
+	l := r.ledger()
+	uid := accounting.NewUID()
+	kept(t, l.Begin(intentOf(uid, 1)))
+	_, err := r.book.db.Exec("UPDATE intents SET intent = '{'")
+	require.NoError(t, err)
+	r.die(l, "dead")
+	r.ledger()
+	got, err := r.book.Record(t.Context(), uid)
+	require.NoError(t, err)
+	require.Len(t, got.Attempts, 1)
+	require.Equal(t, intentOf(uid, 1).AttemptID, got.Attempts[0].ID)
+	require.True(t, got.Attempts[0].Final)
 }

@@ -22,6 +22,7 @@ type totals struct {
 	output, outputReasoning, outputAudio            int64
 	cost, costLow, costHigh                         int64
 	unpriced, unbounded                             int64
+	abandoned, abandonedCost                        int64
 }
 
 // dailyTable has the columns of groupRow.
@@ -43,15 +44,21 @@ var sumColumns = []column{
 	{"cost_high_nano_usd", "bigint"},
 	{"unpriced", "bigint"},
 	{"unbounded", "bigint"},
+	{"abandoned", "bigint"},
+	{"abandoned_cost_nano_usd", "bigint"},
 }
 
 // groupColumns are the columns of usage_daily that make its key.
 const groupColumns = "day, key, model, provider, outcome, usage_source"
 
-// exchangeSums are, in the order of sumColumns, the totals of rows of exchanges, so that
-// what usage_daily keeps can be had of the exchanges alike.
-const exchangeSums = `COUNT(*),
-CAST(COALESCE(SUM(input), 0) AS BIGINT), CAST(COALESCE(SUM(input_cached), 0) AS BIGINT),
+// exchangeSums and abandonedSums are, in the order of sumColumns, the totals of rows of
+// exchanges and of those of abandonedCalls, so that what usage_daily keeps can be had of the
+// records alike.
+const (
+	exchangeSums  = "COUNT(*), " + usedSums + ", 0, 0"
+	abandonedSums = "0, " + usedSums + ", COUNT(*), CAST(COALESCE(SUM(cost_nano_usd), 0) AS BIGINT)"
+
+	usedSums = `CAST(COALESCE(SUM(input), 0) AS BIGINT), CAST(COALESCE(SUM(input_cached), 0) AS BIGINT),
 CAST(COALESCE(SUM(input_cache_write), 0) AS BIGINT), CAST(COALESCE(SUM(input_audio), 0) AS BIGINT),
 CAST(COALESCE(SUM(output), 0) AS BIGINT), CAST(COALESCE(SUM(output_reasoning), 0) AS BIGINT),
 CAST(COALESCE(SUM(output_audio), 0) AS BIGINT),
@@ -60,6 +67,15 @@ CAST(COALESCE(SUM(COALESCE(cost_low_nano_usd, cost_nano_usd)), 0) AS BIGINT),
 CAST(COALESCE(SUM(COALESCE(cost_high_nano_usd, cost_nano_usd)), 0) AS BIGINT),
 COUNT(*) - COUNT(cost_nano_usd),
 COUNT(CASE WHEN cost_high_nano_usd IS NULL THEN cost_nano_usd END)`
+)
+
+// abandonedCalls are the attempts that count beside the final ones, with the columns that
+// usage is grouped by: their own provider and source, and all else of their exchange.
+const abandonedCalls = `(SELECT exchanges.day, exchanges.key, exchanges.model, attempts.provider, exchanges.outcome, attempts.usage_source,
+attempts.counts_at, attempts.input, attempts.input_cached, attempts.input_cache_write, attempts.input_audio,
+attempts.output, attempts.output_reasoning, attempts.output_audio,
+attempts.cost_nano_usd, attempts.cost_low_nano_usd, attempts.cost_high_nano_usd
+FROM attempts JOIN exchanges ON exchanges.uid = attempts.uid) AS abandoned`
 
 // dailyUpsert adds totals to those that are there.
 var dailyUpsert = func() *command {
@@ -71,26 +87,39 @@ var dailyUpsert = func() *command {
 }()
 
 // dailyPrune removes the groups of which nothing is left.
-var dailyPrune = deleteFrom("usage_daily", dailyTable.columns[:6], "exchanges = 0", "")
+var dailyPrune = deleteFrom("usage_daily", dailyTable.columns[:6], "exchanges = 0 AND abandoned = 0", "")
 
-// totalsOf is what an exchange adds, and to which group.
+// totalsOf is what an exchange adds by its final attempt, and to which group.
 func totalsOf(r *accounting.Record) (group, totals) {
 	g := group{
 		day: dayOf(micros(r.Start)), key: name(r.Key), model: name(r.ModelAsked), provider: name(r.Provider),
 		outcome: name(string(r.Outcome)), source: name(string(r.UsageSource)),
 	}
-	u := &r.Usage
-	s := totals{
-		exchanges: 1,
-		input:     known(u.Input), inputCached: known(u.InputCached),
-		inputCacheWrite: known(u.InputCacheWrite), inputAudio: known(u.InputAudio),
-		output: known(u.Output), outputReasoning: known(u.OutputReasoning), outputAudio: known(u.OutputAudio),
-	}
+	s := totals{exchanges: 1}
+	s.use(&r.Usage)
 	s.price(boundedCost(r.CostNanoUSD), boundedCost(r.CostLowNanoUSD), boundedCost(r.CostHighNanoUSD))
 	return g, s
 }
 
-// price puts the cost of one exchange into its totals.
+// abandonedTotals is what an abandoned attempt adds, and to which group, if its exchange is
+// in the given one.
+func abandonedTotals(g group, a *accounting.Attempt) (group, totals) {
+	g.provider, g.source = name(a.Provider), name(string(a.UsageSource))
+	s := totals{abandoned: 1}
+	s.use(&a.Usage)
+	s.price(boundedCost(a.CostNanoUSD), boundedCost(a.CostLowNanoUSD), boundedCost(a.CostHighNanoUSD))
+	s.abandonedCost = s.cost
+	return g, s
+}
+
+// use puts what one call has used into its totals.
+func (s *totals) use(u *tokens.Usage) {
+	s.input, s.inputCached = known(u.Input), known(u.InputCached)
+	s.inputCacheWrite, s.inputAudio = known(u.InputCacheWrite), known(u.InputAudio)
+	s.output, s.outputReasoning, s.outputAudio = known(u.Output), known(u.OutputReasoning), known(u.OutputAudio)
+}
+
+// price puts the cost of one call into its totals.
 func (s *totals) price(cost, low, high *int64) {
 	if cost == nil {
 		s.unpriced = 1
@@ -126,23 +155,34 @@ func (s *totals) add(other totals, sign int64) {
 	s.costHigh += sign * other.costHigh
 	s.unpriced += sign * other.unpriced
 	s.unbounded += sign * other.unbounded
+	s.abandoned += sign * other.abandoned
+	s.abandonedCost += sign * other.abandonedCost
 }
 
 // changes are what a transaction adds to usage_daily.
 type changes map[group]totals
 
-// add counts an exchange.
-func (c changes) add(r *accounting.Record) {
+// add counts an exchange with all its attempts.
+func (c changes) add(r *accounting.Record) { c.countAll(r, 1) }
+
+// subtract takes off what an exchange had added.
+func (c changes) subtract(r *accounting.Record) { c.countAll(r, -1) }
+
+func (c changes) countAll(r *accounting.Record, sign int64) {
 	g, t := totalsOf(r)
-	s := c[g]
-	s.add(t, 1)
-	c[g] = s
+	c.count(g, t, sign)
+	for i := range r.Attempts {
+		if a := &r.Attempts[i]; a.Abandoned() {
+			g, t := abandonedTotals(g, a)
+			c.count(g, t, sign)
+		}
+	}
 }
 
-// subtract takes off what an exchange had added that is there no more.
-func (c changes) subtract(g group, t totals) {
+// count adds totals to a group times sign, which is 1 or -1.
+func (c changes) count(g group, t totals, sign int64) {
 	s := c[g]
-	s.add(t, -1)
+	s.add(t, sign)
 	c[g] = s
 }
 
@@ -162,16 +202,16 @@ func (c changes) rows() [][]any {
 		rows[i] = append(g.row(),
 			s.exchanges, s.input, s.inputCached, s.inputCacheWrite, s.inputAudio,
 			s.output, s.outputReasoning, s.outputAudio,
-			s.cost, s.costLow, s.costHigh, s.unpriced, s.unbounded)
+			s.cost, s.costLow, s.costHigh, s.unpriced, s.unbounded, s.abandoned, s.abandonedCost)
 	}
 	return rows
 }
 
-// shrunk are the keys of the groups that have lost exchanges and may be empty now.
+// shrunk are the keys of the groups that have lost something and may be empty now.
 func (c changes) shrunk() [][]any {
 	var rows [][]any
 	for g, s := range c {
-		if s.exchanges < 0 {
+		if s.exchanges < 0 || s.abandoned < 0 {
 			rows = append(rows, g.row())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/accounting"
@@ -89,8 +90,18 @@ func decodeEntry(b []byte) (*entry, error) {
 			return nil, errEntry
 		}
 		s.Intent = nil
+		markFinal(s.Record.Attempts)
 	default:
 		return nil, errEntry
 	}
 	return &entry{kind: s.Kind, instance: s.Instance, intent: s.Intent, record: s.Record, replayed: true, unsure: true}, nil
+}
+
+// markFinal makes the last attempt the final one where none is: so it was when the version
+// wrote that knew of one alone.
+func markFinal(attempts []accounting.Attempt) {
+	final := slices.ContainsFunc(attempts, func(a accounting.Attempt) bool { return a.Final })
+	if !final && len(attempts) > 0 {
+		attempts[len(attempts)-1].Final = true
+	}
 }

@@ -83,15 +83,10 @@ func (c *committer) do(j *job) error {
 	if err := c.fill(j); err != nil {
 		return err
 	}
-	if !j.empty() {
-		if err := c.write(&j.batch); err != nil {
-			return err
-		}
+	if j.empty() {
+		return nil
 	}
-	if j.ended {
-		return j.segment.remove()
-	}
-	return nil
+	return c.write(&j.batch)
 }
 
 // fill makes the rows that are not of entries.
@@ -187,12 +182,6 @@ func (r *replaying) read(j *job) error {
 		}
 	}
 	return nil
-}
-
-// remove deletes the file after its last entry.
-func (r *replaying) remove() error {
-	r.rewind()
-	return r.spool.Remove(r.segment)
 }
 
 // rewind begins the file again at the next read.

@@ -25,8 +25,10 @@ func kills(tb testing.TB) int {
 	return n
 }
 
+// row D2
 func TestKilledProcessesLoseNothingInSQLite(t *testing.T) { testKills(t, newRig(t, sqliteURL(t))) }
 
+// row D2
 func TestKilledProcessesLoseNothingInPostgreSQL(t *testing.T) {
 	testKills(t, newRig(t, servers.StartPostgres(t).Database(t)))
 }
@@ -44,8 +46,9 @@ func testKills(t *testing.T, r *rig) {
 	r.ledger(func(options *Options) { options.Lease = o.Lease })
 	require.Eventually(t, func() bool { return r.number("SELECT COUNT(*) FROM intents") == 0 }, patience, 20*time.Millisecond)
 	told.matches(r)
-	t.Logf("%d kills: %d exchanges started, %d begun, %d finished, %d amended; outcomes %v",
-		n, len(told.started), len(told.begun), len(told.finished), len(told.amended), r.outcomes())
+	beside := r.number("SELECT COUNT(*) FROM attempts WHERE counts_at IS NOT NULL AND outcome = 'crash'")
+	t.Logf("%d kills: %d exchanges started, %d begun, %d finished, %d amended; outcomes %v, %d open attempts beside the final ones",
+		n, len(told.started), len(told.begun), len(told.finished), len(told.amended), r.outcomes(), beside)
 }
 
 func TestKilledWhileSQLiteIsHeld(t *testing.T) {

@@ -55,6 +55,8 @@ type Options struct {
 	spoolTimeout time.Duration
 	// wrap is put around the connection that writes; nil in earnest.
 	wrap func(store) store
+	// spoolDisk is called before the disk of the spool is used; nil in earnest.
+	spoolDisk func()
 }
 
 // Ledger is the writing side of the books, for one running process. One goroutine writes
@@ -224,6 +226,21 @@ func (l *Ledger) Healthy() bool { return !l.down.Load() }
 // Full reports that the database is down and the spool has no room for further
 // exchanges: Begin comes to accounting.ErrLedgerUnavailable.
 func (l *Ledger) Full() bool { return l.down.Load() && l.room.Load() < 2*reserved }
+
+// Ready reports whether the intents of new exchanges can be kept now, be it in the spool. It
+// costs nothing: nil, accounting.ErrLedgerUnavailable or accounting.ErrLedgerClosed.
+func (l *Ledger) Ready() error {
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	switch {
+	case closed:
+		return accounting.ErrLedgerClosed
+	case l.Full():
+		return accounting.ErrLedgerUnavailable
+	}
+	return nil
+}
 
 // Instance is the name of this process in the books.
 func (l *Ledger) Instance() string { return l.instance }

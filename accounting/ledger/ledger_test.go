@@ -39,7 +39,10 @@ func testLedger(t *testing.T, url func(testing.TB) string) {
 		{"one finish wins in two processes", testTwoLedgers},
 		{"the latest record answers for an id", testLatest},
 		{"amending replaces the record and the sums", testAmend},
+		{"several attempts come back and count for their providers", testContest},
+		{"amending at once what has abandoned attempts", testAmendAtOnce},
 		{"amending what is not there", testAmendNothing},
+		{"a ledger says whether it can take intents", testReady},
 		{"many at once are few transactions", testGroupCommit},
 		{"checkpoints are kept and forgotten", testCheckpoint},
 		{"open exchanges are closed as crashes", testCrash},
@@ -417,11 +420,11 @@ func testReplayTwice(t *testing.T, r *rig) {
 	for range 20 {
 		uid := accounting.NewUID()
 		intent := intentOf(uid, 1)
-		amended := *recordOf(uid)
+		amended := *contestOf(uid)
 		amended.Chunks = 3
 		for _, e := range []*entry{
 			{kind: kindIntent, intent: &intent},
-			{kind: kindFinish, record: recordOf(uid)},
+			{kind: kindFinish, record: contestOf(uid)},
 			{kind: kindAmend, record: &amended},
 		} {
 			e.instance = l.Instance()

@@ -104,7 +104,8 @@ func replayAll(c *committer, r *replaying) error {
 			return err
 		}
 		if j.ended {
-			return nil
+			r.spool.Drop(r.segment)
+			return r.segment.Delete()
 		}
 	}
 }
@@ -132,8 +133,9 @@ var errLost = errors.New("the last entries of the ledger could not be kept: neit
 func (w *writer) end(k *keeper, c *committer) error {
 	var errs []error
 	close(w.jobs)
+	written := w.awaitCommitter()
 	close(w.appends)
-	written, spooled := w.drain()
+	spooled := w.awaitSpooler()
 	if written {
 		errs = append(errs, c.closed)
 		if w.segment != nil {
@@ -158,31 +160,45 @@ func (w *writer) end(k *keeper, c *committer) error {
 	return errors.Join(errs...)
 }
 
-// drain waits some time for the committer and the spooler to end and reports which have.
-func (w *writer) drain() (written, spooled bool) {
+// awaitCommitter waits some time for the committer to end and reports whether it has.
+func (w *writer) awaitCommitter() bool {
 	late := time.NewTimer(w.timeout + time.Second)
 	defer late.Stop()
-	for !written || !spooled {
+	for {
 		select {
 		case j, more := <-w.did:
 			switch {
 			case !more:
-				written, w.did = true, nil
-			case j.replay && j.failure == nil && j.segment == nil:
+				return true
+			case !j.replay || j.failure != nil:
+			case j.segment == nil:
 				w.forgetPending(j.upTo)
+			case j.ended:
+				w.segmentEnded()
 			}
+		case <-late.C:
+			return false
+		}
+	}
+}
+
+// awaitSpooler waits some time for the spooler to end and reports whether it has.
+func (w *writer) awaitSpooler() bool {
+	late := time.NewTimer(w.timeout + time.Second)
+	defer late.Stop()
+	for {
+		select {
 		case a, more := <-w.appended:
 			switch {
 			case !more:
-				spooled, w.appended = true, nil
-			case a.failure == nil:
+				return true
+			case len(a.payloads) > 0:
 				w.forgetPending(a.upTo)
 			}
 		case <-late.C:
-			return written, spooled
+			return false
 		}
 	}
-	return true, true
 }
 
 // Close implements accounting.Ledger. It takes a few seconds at the most: while the

@@ -82,7 +82,8 @@ func (w *writer) divert(e *entry, written bool) {
 func (w *writer) stepDown(now time.Time) {
 	// While the database is getting the rest of the spool, what comes may wait for it a
 	// little: the spool would never be empty otherwise.
-	if !w.catching || w.closing || (len(w.waiting) > 0 && now.Sub(w.waiting[0].queued) >= w.timeout/2) {
+	hold := w.catching && !w.closing && !w.diskStuck()
+	if !hold || (len(w.waiting) > 0 && now.Sub(w.waiting[0].queued) >= w.timeout/2) {
 		w.divertWaiting()
 	}
 	if w.job == nil && !w.closing && !now.Before(w.probeAt) {
@@ -105,7 +106,7 @@ func (w *writer) sleepDown(earlier func(time.Time)) {
 // none it only writes that this process lives, to see whether it can. It returns nil while
 // the spooler must be waited for: files come before what is in memory.
 //
-// A spooler that is stuck is not waited for. What it is at reaches the database twice then,
+// A spooler that is stuck, or whose disk fails, is not waited for. What it is at reaches the database twice then,
 // and parts of it early, neither of which does any harm.
 func (w *writer) nextReplay(now time.Time) *job {
 	j := &job{replay: true}
@@ -120,7 +121,7 @@ func (w *writer) nextReplay(now time.Time) *job {
 		j.segment = w.segment
 		return j
 	}
-	if w.appendingSoon() {
+	if w.appendingSoon() || w.undeleted() {
 		return nil
 	}
 	for _, p := range w.pending[:min(len(w.pending), maxBatch)] {
@@ -148,17 +149,38 @@ func (w *writer) replayed(j *job) {
 	w.catching, w.backoff, w.probeAt = true, minBackoff, now
 	if j.segment != nil {
 		if j.ended {
-			w.segment = nil
+			w.segmentEnded()
 		}
 	} else {
 		w.settlePending(j.upTo)
 		w.forgetPending(j.upTo)
 	}
-	switch {
-	case w.segment != nil || len(w.pending) > 0:
-	case w.appending != nil: // it is stuck, and there is nothing else to do
-		w.probeAt = now.Add(minBackoff)
-	case w.nothingSealed():
+	w.goUpIfDone(now)
+	if w.catching && w.diskStuck() && w.segment == nil && len(w.pending) == 0 {
+		w.probeAt = now.Add(minBackoff) // there is nothing to do but to wait for the disk
+	}
+}
+
+// diskStuck reports that the spooler is not to be waited for, though it has something to do.
+func (w *writer) diskStuck() bool {
+	return w.appending != nil && w.appending.late || w.diskBad && len(w.emptied) > 0
+}
+
+// segmentEnded lets go of the file whose entries the database has.
+func (w *writer) segmentEnded() {
+	w.segment.rewind()
+	w.spool.Drop(w.segment.segment)
+	w.emptied = append(w.emptied, w.segment.segment)
+	w.segment = nil
+}
+
+// goUpIfDone ends an outage when the database answers and nothing is left to give it.
+func (w *writer) goUpIfDone(now time.Time) {
+	if !w.catching || w.job != nil || w.segment != nil || w.appending != nil || len(w.pending)+len(w.emptied) > 0 {
+		return
+	}
+	w.spool.Seal()
+	if len(w.spool.Segments()) == 0 {
 		w.goUp(now)
 	}
 }

@@ -74,6 +74,10 @@ type Query struct {
 
 // Usage is what a group of exchanges has used. The dimensions that were not asked for are
 // nil. Counts that a provider did not state add nothing to the sums.
+//
+// What the abandoned attempts of an exchange have used is in the sums of their own provider
+// and source, and else of the key, the model, the day and the outcome of the exchange. The
+// exchange itself is counted once, with its final attempt.
 type Usage struct {
 	Day      *string `json:"day,omitempty"` // as 2006-01-02
 	Key      *string `json:"key,omitempty"` // empty where no key was asked for
@@ -90,15 +94,19 @@ type Usage struct {
 	Output          int64 `json:"output"`
 	OutputReasoning int64 `json:"output_reasoning"`
 	OutputAudio     int64 `json:"output_audio"`
-	// The cost covers the exchanges that have one; Unpriced counts those that have none.
-	// Low and High are what providers may charge for cut answers at the least and at the
-	// most; Unbounded counts the exchanges with a cost that nothing bounds, which are in
-	// High with their cost.
+	// The cost covers the exchanges and abandoned attempts that have one; Unpriced counts
+	// those that have none. Low and High are what providers may charge for cut answers at
+	// the least and at the most; Unbounded counts what has a cost that nothing bounds, which
+	// is in High with its cost.
 	CostNanoUSD     int64 `json:"cost_nano_usd"`
 	CostLowNanoUSD  int64 `json:"cost_low_nano_usd"`
 	CostHighNanoUSD int64 `json:"cost_high_nano_usd"`
 	Unpriced        int64 `json:"unpriced"`
 	Unbounded       int64 `json:"unbounded"`
+	// Abandoned counts the abandoned attempts in the sums, and AbandonedCostNanoUSD is what
+	// of the cost is theirs: the price of failover and hedging.
+	Abandoned            int64 `json:"abandoned"`
+	AbandonedCostNanoUSD int64 `json:"abandoned_cost_nano_usd"`
 }
 
 // Page is a part of the answer to a Query.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -84,7 +85,7 @@ func (r *recovery) records(ctx context.Context, instance string) ([]*accounting.
 
 // intents are those of an instance, the calls of an exchange one behind the other.
 func (r *recovery) intents(ctx context.Context, instance string) ([]*accounting.Intent, error) {
-	rows, err := r.books.db.QueryContext(ctx, r.books.rebind("SELECT uid, intent FROM intents WHERE instance = ? ORDER BY uid"), instance)
+	rows, err := r.books.db.QueryContext(ctx, r.books.rebind("SELECT uid, attempt_id, intent FROM intents WHERE instance = ? ORDER BY uid"), instance)
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +93,15 @@ func (r *recovery) intents(ctx context.Context, instance string) ([]*accounting.
 	var intents []*accounting.Intent
 	for rows.Next() {
 		var uid []byte
-		var content string
-		if err := rows.Scan(&uid, &content); err != nil {
+		var attempt, content string
+		if err := rows.Scan(&uid, &attempt, &content); err != nil {
 			return nil, err
 		}
 		intent := new(accounting.Intent)
 		// A row that cannot be read still is a call that was made.
 		_ = json.Unmarshal([]byte(content), intent)
 		copy(intent.UID[:], uid)
+		intent.AttemptID = cmp.Or(intent.AttemptID, attempt)
 		intents = append(intents, intent)
 	}
 	return intents, rows.Err()

@@ -32,9 +32,10 @@ const (
 
 // Reprice calls price for the record of every exchange that began from since on and before
 // until, where the zero time bounds nothing, and keeps the costs that it leaves in the
-// record: CostNanoUSD, CostLowNanoUSD and CostHighNanoUSD, which may become nil. The sums of
-// the days change with them, in the same transactions, and nothing else does. The record has
-// no attempts. price may be called more than once for one exchange.
+// record and its attempts: CostNanoUSD, CostLowNanoUSD and CostHighNanoUSD, which may become
+// nil. The sums of the days change with them, in the same transactions, and nothing else does.
+// The record has of its attempts those alone that are abandoned. price may be called more than
+// once for one exchange.
 //
 // Exchanges that retention has removed keep the costs that are in the sums of their days.
 // What was done before an error stays done and is told with it; to do it again does no harm.
@@ -68,9 +69,9 @@ func (b *Books) reprice(ctx context.Context, since, until time.Time, price func(
 		last := records[len(records)-1]
 		at.from, at.after = micros(last.Start), last.UID[:]
 		wrong := slices.DeleteFunc(records, func(r *accounting.Record) bool {
-			before := costOf(r)
+			before := costsOf(r)
 			price(r)
-			return before == costOf(r)
+			return slices.Equal(before, costsOf(r))
 		})
 		for some := range slices.Chunk(wrong, repriceAtOnce) {
 			began := time.Now()
@@ -106,7 +107,36 @@ func (b *Books) recordsFrom(ctx context.Context, at place) ([]*accounting.Record
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	return scanExchanges(rows)
+	records, err := scanExchanges(rows)
+	if err != nil || len(records) == 0 {
+		return nil, err
+	}
+	return records, b.addAbandoned(ctx, records)
+}
+
+// addAbandoned gives records, which are in the order of their begin, the attempts that count
+// beside their final ones.
+func (b *Books) addAbandoned(ctx context.Context, records []*accounting.Record) error {
+	query := "SELECT " + attemptColumns + " FROM attempts WHERE counts_at >= ? AND counts_at <= ? ORDER BY uid, n"
+	rows, err := b.db.QueryContext(ctx, b.rebind(query), micros(records[0].Start), micros(records[len(records)-1].Start))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	named := make(map[accounting.UID]*accounting.Record, len(records))
+	for _, r := range records {
+		named[r.UID] = r
+	}
+	for rows.Next() {
+		key, a, err := scanAttempt(rows)
+		if err != nil {
+			return err
+		}
+		if r := named[key.uid]; r != nil { // others may have begun at the same time
+			r.Attempts = append(r.Attempts, a)
+		}
+	}
+	return rows.Err()
 }
 
 func scanExchanges(rows *sql.Rows) ([]*accounting.Record, error) {
@@ -121,7 +151,7 @@ func scanExchanges(rows *sql.Rows) ([]*accounting.Record, error) {
 	return records, rows.Err()
 }
 
-// costs are the costs of a record by their values.
+// costs are those of one call by their values.
 type costs struct{ cost, low, high optionalInt }
 
 type optionalInt struct {
@@ -136,8 +166,14 @@ func optionalOf(n *int64) optionalInt {
 	return optionalInt{*n, true}
 }
 
-func costOf(r *accounting.Record) costs {
-	return costs{optionalOf(r.CostNanoUSD), optionalOf(r.CostLowNanoUSD), optionalOf(r.CostHighNanoUSD)}
+// costsOf are the costs of a record and of its attempts.
+func costsOf(r *accounting.Record) []costs {
+	all := []costs{{optionalOf(r.CostNanoUSD), optionalOf(r.CostLowNanoUSD), optionalOf(r.CostHighNanoUSD)}}
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		all = append(all, costs{optionalOf(a.CostNanoUSD), optionalOf(a.CostLowNanoUSD), optionalOf(a.CostHighNanoUSD)})
+	}
+	return all
 }
 
 var (
@@ -154,6 +190,19 @@ var (
 			" FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) AS given (uid, cost, low, high)" +
 			" WHERE exchanges.uid = given.uid",
 		kinds: []string{"bytea", "bigint", "bigint", "bigint"},
+	}
+	// readAbandoned reads the attempts that count of exchanges which are locked.
+	readAbandoned = &command{
+		sqlite:   "SELECT " + attemptColumns + " FROM attempts WHERE uid = ? AND counts_at IS NOT NULL ORDER BY n",
+		postgres: "SELECT " + attemptColumns + " FROM attempts WHERE uid IN (SELECT unnest($1::bytea[])) AND counts_at IS NOT NULL ORDER BY uid, n",
+		kinds:    []string{"bytea"},
+	}
+	updateAttemptCosts = &command{
+		sqlite: "UPDATE attempts SET cost_nano_usd = ?3, cost_low_nano_usd = ?4, cost_high_nano_usd = ?5 WHERE uid = ?1 AND n = ?2",
+		postgres: "UPDATE attempts SET cost_nano_usd = given.cost, cost_low_nano_usd = given.low, cost_high_nano_usd = given.high" +
+			" FROM unnest($1::bytea[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[]) AS given (uid, n, cost, low, high)" +
+			" WHERE attempts.uid = given.uid AND attempts.n = given.n",
+		kinds: []string{"bytea", "integer", "bigint", "bigint", "bigint"},
 	}
 )
 
@@ -184,29 +233,67 @@ func changeCosts(ctx context.Context, writer store, records []*accounting.Record
 }
 
 func changeCostsIn(tx transaction, keys [][]any, price func(*accounting.Record)) (changed int, err error) {
-	var rows [][]any
+	records, numbers, err := lockRecords(tx, keys)
+	if err != nil {
+		return 0, err
+	}
+	var rows, calls [][]any
 	sums := make(changes)
+	for i, r := range records {
+		before := costsOf(r)
+		sums.subtract(r)
+		price(r)
+		sums.add(r)
+		if slices.Equal(before, costsOf(r)) {
+			continue
+		}
+		changed++
+		rows = append(rows, []any{r.UID[:], cost(r.CostNanoUSD), cost(r.CostLowNanoUSD), cost(r.CostHighNanoUSD)})
+		for n := range r.Attempts {
+			a := &r.Attempts[n]
+			calls = append(calls, []any{r.UID[:], numbers[i][n], cost(a.CostNanoUSD), cost(a.CostLowNanoUSD), cost(a.CostHighNanoUSD)})
+		}
+	}
+	for _, s := range []struct {
+		command *command
+		rows    [][]any
+	}{{updateCosts, rows}, {updateAttemptCosts, calls}, {dailyUpsert, sums.rows()}} {
+		if err := tx.write(s.command, s.rows); err != nil {
+			return 0, err
+		}
+	}
+	return changed, nil
+}
+
+// lockRecords reads records, with their abandoned attempts and the numbers of these, which
+// nobody else changes until the transaction ends.
+func lockRecords(tx transaction, keys [][]any) (records []*accounting.Record, numbers [][]int64, err error) {
+	places := make(map[accounting.UID]int)
 	err = tx.query(lockExchanges, keys, func(row scanner) error {
 		r, err := scanExchange(row)
 		if err != nil {
 			return err
 		}
-		before := costOf(r)
-		sums.subtract(totalsOf(r))
-		price(r)
-		sums.add(r)
-		if before != costOf(r) {
-			rows = append(rows, []any{r.UID[:], optional(r.CostNanoUSD), optional(r.CostLowNanoUSD), optional(r.CostHighNanoUSD)})
-		}
+		places[r.UID] = len(records)
+		records = append(records, r)
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
-	if err := tx.write(updateCosts, rows); err != nil {
-		return 0, err
-	}
-	return len(rows), tx.write(dailyUpsert, sums.rows())
+	numbers = make([][]int64, len(records))
+	err = tx.query(readAbandoned, keys, func(row scanner) error {
+		key, a, err := scanAttempt(row)
+		if err != nil {
+			return err
+		}
+		if i, there := places[key.uid]; there {
+			records[i].Attempts = append(records[i].Attempts, a)
+			numbers[i] = append(numbers[i], key.n)
+		}
+		return nil
+	})
+	return records, numbers, err
 }
 
 // isConflict reports that PostgreSQL gave a transaction up for the sake of another one:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -33,8 +34,15 @@ func requireSumsOfExchanges(t *testing.T, b *Books) {
 	by := "day, key, model, provider, outcome, usage_source"
 	kept := read("SELECT " + by + ", " + namesOf(sumColumns) + " FROM usage_daily ORDER BY " + by)
 	require.NotEmpty(t, kept)
-	require.Equal(t, read("SELECT "+by+", "+exchangeSums+" FROM exchanges GROUP BY "+by+" ORDER BY "+by), kept)
+	require.Equal(t, read(recountedSums+" ORDER BY "+by), kept)
 }
+
+// recountedSums asks for what usage_daily is to hold, from the exchanges and their attempts.
+var recountedSums = "WITH counted (" + groupColumns + ", " + namesOf(sumColumns) + ") AS (" +
+	"SELECT " + groupColumns + ", " + exchangeSums + " FROM exchanges GROUP BY " + groupColumns +
+	" UNION ALL SELECT " + groupColumns + ", " + abandonedSums + " FROM " + abandonedCalls +
+	" WHERE counts_at IS NOT NULL GROUP BY " + groupColumns +
+	") SELECT " + groupColumns + ", " + addedUp + " FROM counted GROUP BY " + groupColumns
 
 func TestRepriceChangesTheCostsAndTheSums(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, b *Books, _ string) {
@@ -57,8 +65,8 @@ func TestRepriceChangesTheCostsAndTheSums(t *testing.T) {
 				continue
 			}
 			asked++
-			before := costOf(r)
-			if reprice(r); costOf(r) != before {
+			before := costsOf(r)
+			if reprice(r); !slices.Equal(before, costsOf(r)) {
 				changed++
 			}
 		}
@@ -74,30 +82,46 @@ func TestRepriceChangesTheCostsAndTheSums(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, Repriced{Rows: asked}, got)
 
-		got, err = b.Reprice(t.Context(), time.Time{}, time.Time{}, func(r *accounting.Record) {
-			r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD = nil, nil, nil
-		})
+		got, err = b.Reprice(t.Context(), time.Time{}, time.Time{}, func(r *accounting.Record) { setCosts(r, nil) })
 		require.NoError(t, err)
 		require.EqualValues(t, len(records), got.Rows)
 		requireSumsOfExchanges(t, b)
 		page, err = b.Usage(t.Context(), Query{})
 		require.NoError(t, err)
-		require.EqualValues(t, len(records), page.Rows[0].Unpriced)
+		require.EqualValues(t, len(spendings(records)), page.Rows[0].Unpriced)
 		require.Zero(t, page.Rows[0].CostNanoUSD+page.Rows[0].CostLowNanoUSD+page.Rows[0].CostHighNanoUSD+page.Rows[0].Unbounded)
 	})
+}
+
+// setCosts gives a record and its abandoned attempts one cost.
+func setCosts(r *accounting.Record, nano *int64) {
+	r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD = nano, nano, nano
+	for i := range r.Attempts {
+		if a := &r.Attempts[i]; a.Abandoned() {
+			a.CostNanoUSD, a.CostLowNanoUSD, a.CostHighNanoUSD = nano, nano, nano
+		}
+	}
 }
 
 func TestRepriceSeesTheWholeRecord(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, b *Books, _ string) {
 		want := randomRecord(rand.New(rand.NewPCG(35, 36)))
-		want.Attempts = nil
+		want.Attempts = []accounting.Attempt{{
+			ID: "x-2", Provider: "openai", Model: "gpt-4o", Kind: accounting.AttemptHedge, Phase: accounting.PhaseStreaming,
+			Outcome: accounting.OutcomeCancelled, Status: 200, Start: want.Start, UsageSource: accounting.SourceEstimated,
+			Usage: randomUsage(rand.New(rand.NewPCG(37, 38))), MayBill: accounting.MayBillPartial, ServiceTier: "flex",
+		}}
 		want.ServiceTier, want.DialectOut = "batch", "openai"
 		want.RawUsage = []byte(`{"prompt_tokens":1}`)
-		keep(t, b, want)
+		kept := *want
+		kept.Attempts = append(slices.Clone(want.Attempts), accounting.Attempt{ID: "x-1", Start: want.Start, Final: true})
+		other := randomRecord(rand.New(rand.NewPCG(39, 40)))
+		other.Start, other.Attempts = want.Start.Add(time.Hour), nil
+		keep(t, b, &kept, other)
 		var got []accounting.Record
 		_, err := b.Reprice(t.Context(), time.Time{}, time.Time{}, func(r *accounting.Record) { got = append(got, *r) })
 		require.NoError(t, err)
-		require.Equal(t, []accounting.Record{*want}, got)
+		require.Equal(t, []accounting.Record{*want, *other}, got, "with the attempts that have a cost of their own")
 	})
 }
 
@@ -113,9 +137,7 @@ func TestRepriceBesideAWriterKeepsTheSumsRight(t *testing.T) {
 			}
 		})
 		for n := range int64(2) {
-			_, err := b.Reprice(context.Background(), time.Time{}, time.Time{}, func(r *accounting.Record) {
-				r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD = &n, &n, &n
-			})
+			_, err := b.Reprice(context.Background(), time.Time{}, time.Time{}, func(r *accounting.Record) { setCosts(r, &n) })
 			require.NoError(t, err)
 		}
 		wait.Wait()

@@ -11,11 +11,12 @@ import (
 // spooling is what the writer knows of the spool.
 type spooling struct {
 	spool    *spool.Spool
-	number   uint64    // of the last entry
-	pending  []pending // what is in memory alone, oldest first
-	size     int64     // of pending, in bytes
-	diskAt   time.Time // the disk is not asked before
-	diskBad  bool      // it has failed the last time
+	number   uint64           // of the last entry
+	pending  []pending        // what is in memory alone, oldest first
+	size     int64            // of pending, in bytes
+	diskAt   time.Time        // the disk is not asked before
+	diskBad  bool             // it has failed the last time
+	emptied  []*spool.Segment // files that are to be deleted
 	appends  chan *appending
 	appended chan *appending
 	// appending is what the spooler is at; nil when it is idle.
@@ -37,7 +38,8 @@ type appending struct {
 	began    time.Time
 	upTo     uint64
 	payloads [][]byte
-	late     bool // nobody waits for it any more
+	emptied  []*spool.Segment // to be deleted, and afterwards those that could not be
+	late     bool             // nobody waits for it any more
 	failure  error
 }
 
@@ -51,20 +53,46 @@ const (
 // runSpooler writes to the spool until there is nothing more to come, and closes it.
 func (w *writer) runSpooler() {
 	for a := range w.appends {
-		a.failure = w.spool.Append(a.upTo, a.payloads)
+		if w.l.options.spoolDisk != nil {
+			w.l.options.spoolDisk()
+		}
+		a.do(w.spool)
 		w.appended <- a
 	}
+	// The writer has ended and does not touch them any more. What cannot be deleted is
+	// replayed by the next process, which finds nothing new in it.
+	_, _ = deleteAll(w.emptied)
 	w.spoolClosed = w.spool.Close()
 	close(w.appended)
 }
 
+// do deletes and writes what it is about.
+func (a *appending) do(s *spool.Spool) {
+	a.emptied, a.failure = deleteAll(a.emptied)
+	if len(a.payloads) > 0 {
+		if err := s.Append(a.upTo, a.payloads); err != nil {
+			a.payloads, a.failure = nil, err
+		}
+	}
+}
+
+// deleteAll deletes files and returns those that it could not, and why.
+func deleteAll(segments []*spool.Segment) (left []*spool.Segment, err error) {
+	for _, segment := range segments {
+		if e := segment.Delete(); e != nil {
+			left, err = append(left, segment), e
+		}
+	}
+	return left, err
+}
+
 // size is about what an entry takes in the spool.
 func (e *entry) size() int {
-	const members = 400 // names and numbers
+	const members, attempt = 400, 300 // names and numbers
 	if i := e.intent; i != nil {
-		return members + len(i.ID) + len(i.AttemptID) + len(i.ModelAsked) + len(i.Model)
+		return members + len(i.ID) + len(i.AttemptID) + len(i.ModelAsked) + len(i.Model) + attempt*len(i.Before)
 	}
-	return 2*members + len(e.record.RawUsage) + 200*len(e.record.Attempts)
+	return 2*members + len(e.record.RawUsage) + attempt*len(e.record.Attempts)
 }
 
 // free is the room for further exchanges, in bytes. What is open keeps its share.
@@ -121,10 +149,11 @@ func (w *writer) startAppend(now time.Time) {
 		}
 		return
 	}
-	if len(w.pending) == 0 || now.Before(w.diskAt) {
+	if len(w.pending)+len(w.emptied) == 0 || now.Before(w.diskAt) {
 		return
 	}
-	a := &appending{began: now}
+	a := &appending{began: now, emptied: w.emptied}
+	w.emptied = nil
 	for size := 0; len(a.payloads) < len(w.pending) && size < maxAppend; {
 		p := w.pending[len(a.payloads)]
 		a.payloads, a.upTo = append(a.payloads, p.data), p.number
@@ -139,7 +168,7 @@ func (w *writer) sleepSpooling(earlier func(time.Time)) {
 		if !a.late {
 			earlier(a.began.Add(w.l.options.spoolTimeout))
 		}
-	} else if len(w.pending) > 0 {
+	} else if len(w.pending)+len(w.emptied) > 0 {
 		earlier(w.diskAt)
 	}
 }
@@ -147,6 +176,11 @@ func (w *writer) sleepSpooling(earlier func(time.Time)) {
 // wasAppended takes back what the spooler has written, or not.
 func (w *writer) wasAppended(a *appending) {
 	w.appending = nil
+	w.emptied = append(a.emptied, w.emptied...)
+	if len(a.payloads) > 0 { // they are written, else there would be none
+		w.settlePending(a.upTo)
+		w.forgetPending(a.upTo)
+	}
 	if a.failure != nil {
 		w.diskAt = time.Now().Add(diskBackoff)
 		if !w.diskBad && !errors.Is(a.failure, spool.ErrNoFolder) {
@@ -157,18 +191,15 @@ func (w *writer) wasAppended(a *appending) {
 		return
 	}
 	w.diskBad = false
-	w.settlePending(a.upTo)
-	w.forgetPending(a.upTo)
+	w.goUpIfDone(time.Now())
 }
+
+// undeleted reports that files wait to be deleted whose entries the database has. It should
+// not get later ones before that: the next process would replay the files if this one died.
+func (w *writer) undeleted() bool { return len(w.emptied) > 0 && w.appending == nil && !w.diskBad }
 
 // appendingSoon reports that the spooler is at work and not stuck.
 func (w *writer) appendingSoon() bool { return w.appending != nil && !w.appending.late }
-
-// nothingSealed reports that there are no files, while the spooler is idle.
-func (w *writer) nothingSealed() bool {
-	w.spool.Seal()
-	return len(w.spool.Segments()) == 0
-}
 
 // forgetPending lets go of what is kept elsewhere.
 func (w *writer) forgetPending(upTo uint64) {

@@ -23,6 +23,11 @@ func (t *table) names() string {
 	return strings.Join(names, ", ")
 }
 
+// qualified lists the columns with the name of the table, for statements that have others.
+func (t *table) qualified() string {
+	return t.name + "." + strings.ReplaceAll(t.names(), ", ", ", "+t.name+".")
+}
+
 // kinds lists the kinds of the columns.
 func (t *table) kinds() []string {
 	kinds := make([]string, len(t.columns))

@@ -78,6 +78,7 @@ func (u *Usage) sums() []any {
 		&u.Exchanges, &u.Input, &u.InputCached, &u.InputCacheWrite, &u.InputAudio,
 		&u.Output, &u.OutputReasoning, &u.OutputAudio,
 		&u.CostNanoUSD, &u.CostLowNanoUSD, &u.CostHighNanoUSD, &u.Unpriced, &u.Unbounded,
+		&u.Abandoned, &u.AbandonedCostNanoUSD,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,20 +76,64 @@ func randomCount(r *rand.Rand) tokens.Count {
 	return tokens.Known(r.Int64N(1000))
 }
 
-// randomPrice sets the cost of a record: none, one that is known, or a range.
-func randomPrice(r *rand.Rand, record *accounting.Record) {
-	record.CostNanoUSD, record.CostLowNanoUSD, record.CostHighNanoUSD = nil, nil, nil
+func randomUsage(r *rand.Rand) tokens.Usage {
+	return tokens.Usage{
+		Input: randomCount(r), InputCached: randomCount(r), InputCacheWrite: randomCount(r), InputAudio: randomCount(r),
+		Output: randomCount(r), OutputReasoning: randomCount(r), OutputAudio: randomCount(r),
+	}
+}
+
+// randomCosts are a cost and its bounds: none, one that is known, or a range.
+func randomCosts(r *rand.Rand) (nano, least, most *int64) {
 	kind := r.IntN(4)
 	if kind == 0 {
-		return
+		return nil, nil, nil
 	}
 	low := r.Int64N(1e9)
 	cost := low + r.Int64N(1e6)
 	high := cost + r.Int64N(1e6)
-	record.CostNanoUSD, record.CostLowNanoUSD = &cost, &low
-	if kind != 1 {
-		record.CostHighNanoUSD = &high
+	if kind == 1 {
+		return &cost, &low, nil
 	}
+	return &cost, &low, &high
+}
+
+// randomPrice gives a record and its abandoned attempts other costs.
+func randomPrice(r *rand.Rand, record *accounting.Record) {
+	record.CostNanoUSD, record.CostLowNanoUSD, record.CostHighNanoUSD = randomCosts(r)
+	for i := range record.Attempts {
+		if a := &record.Attempts[i]; a.Abandoned() {
+			a.CostNanoUSD, a.CostLowNanoUSD, a.CostHighNanoUSD = randomCosts(r)
+		}
+	}
+}
+
+// randomAttempts are a few, of which one is final. Some of the others have used something,
+// and some may have without anybody knowing how much.
+func randomAttempts(r *rand.Rand, record *accounting.Record) []accounting.Attempt {
+	attempts := make([]accounting.Attempt, r.IntN(5))
+	for i := range attempts {
+		a := &attempts[i]
+		*a = accounting.Attempt{
+			ID: record.UID.String() + "-" + strconv.Itoa(i+1), Provider: oneOf(r, someProviders), Model: oneOf(r, someModels),
+			Kind:  oneOf(r, []string{accounting.AttemptFirst, accounting.AttemptRetry, accounting.AttemptFallback, accounting.AttemptHedge}),
+			Phase: oneOf(r, accounting.Phases()), Outcome: oneOf(r, accounting.Outcomes()), Status: r.IntN(600),
+			Start: record.Start.Add(time.Duration(i) * time.Second), Duration: time.Duration(r.IntN(1000)) * time.Millisecond,
+			Code: "rate_limited", Reused: r.IntN(2) == 0, UsageSource: accounting.SourceNone, MayBill: accounting.MayBillNone,
+		}
+		if r.IntN(2) == 0 {
+			a.Usage, a.UsageSource = randomUsage(r), oneOf(r, someSources)
+			a.MayBill = oneOf(r, []string{accounting.MayBillNone, accounting.MayBillPartial, accounting.MayBillUnknown})
+			a.CostNanoUSD, a.CostLowNanoUSD, a.CostHighNanoUSD = randomCosts(r)
+			micros := r.Int64N(1000)
+			a.CloseMicros, a.ServiceTier = &micros, "flex"
+		}
+	}
+	if len(attempts) > 0 {
+		final := &attempts[r.IntN(len(attempts))]
+		*final = accounting.Attempt{ID: final.ID, Provider: record.Provider, Model: "served", Start: final.Start, Final: true}
+	}
+	return attempts
 }
 
 func randomRecord(r *rand.Rand) *accounting.Record {
@@ -96,16 +141,10 @@ func randomRecord(r *rand.Rand) *accounting.Record {
 		UID: accounting.NewUID(), ID: "r", Start: randomMoment(r),
 		Key: oneOf(r, someKeys), ModelAsked: oneOf(r, someModels), ModelServed: "served", Provider: oneOf(r, someProviders),
 		Outcome: oneOf(r, accounting.Outcomes()), UsageSource: oneOf(r, someSources),
-		Usage: tokens.Usage{
-			Input: randomCount(r), InputCached: randomCount(r), InputCacheWrite: randomCount(r), InputAudio: randomCount(r),
-			Output: randomCount(r), OutputReasoning: randomCount(r), OutputAudio: randomCount(r),
-		},
-		MayBill: accounting.MayBillUnknown,
+		Usage: randomUsage(r), MayBill: accounting.MayBillUnknown,
 	}
+	record.Attempts = randomAttempts(r, record)
 	randomPrice(r, record)
-	for range r.IntN(3) {
-		record.Attempts = append(record.Attempts, accounting.Attempt{ID: "a", Start: record.Start})
-	}
 	return record
 }
 
@@ -137,8 +176,8 @@ func keepAll(b *Books, records ...*accounting.Record) error {
 		if err := b.insert(tx, "exchanges", exchangeColumns, "", row); err != nil {
 			return err
 		}
-		for i := range r.Attempts {
-			if err := b.insert(tx, "attempts", attemptColumns, "", attemptRow(r.UID, i+1, &r.Attempts[i])); err != nil {
+		for _, row := range attemptRows(r) {
+			if err := b.insert(tx, "attempts", attemptColumns, "", row); err != nil {
 				return err
 			}
 		}
@@ -181,21 +220,21 @@ func naive(records []*accounting.Record, q Query) []Usage {
 	if len(q.By) == 0 {
 		groups[""] = &Usage{}
 	}
-	for _, r := range records {
-		if !wanted(r, q) {
+	for _, spent := range spendings(records) {
+		if !wanted(spent, q) {
 			continue
 		}
 		var group Usage
 		place := ""
 		for _, d := range q.By {
-			v := valueOf(r, d)
+			v := valueOf(spent, d)
 			place += v + "\x00"
 			setDimension(&group, d, v)
 		}
 		if groups[place] == nil {
 			groups[place] = &group
 		}
-		addRecord(groups[place], r)
+		addSpending(groups[place], spent)
 	}
 	rows := []Usage{}
 	for _, u := range groups {
@@ -212,13 +251,37 @@ func naive(records []*accounting.Record, q Query) []Usage {
 	return rows
 }
 
-func wanted(r *accounting.Record, q Query) bool {
+// spending is what one call has used, as a record with its provider and source.
+type spending struct {
+	*accounting.Record
+	abandoned bool
+}
+
+// spendings takes records apart: each is one for its final attempt and one for each that was
+// abandoned.
+func spendings(records []*accounting.Record) (all []spending) {
+	for _, r := range records {
+		all = append(all, spending{r, false})
+		for _, a := range r.Attempts {
+			if a.Final || a.Usage == (tokens.Usage{}) && (a.MayBill == "" || a.MayBill == accounting.MayBillNone) {
+				continue
+			}
+			beside := *r
+			beside.Provider, beside.UsageSource, beside.Usage = a.Provider, a.UsageSource, a.Usage
+			beside.CostNanoUSD, beside.CostLowNanoUSD, beside.CostHighNanoUSD = a.CostNanoUSD, a.CostLowNanoUSD, a.CostHighNanoUSD
+			all = append(all, spending{&beside, true})
+		}
+	}
+	return all
+}
+
+func wanted(r spending, q Query) bool {
 	in := func(names []string, name string) bool { return len(names) == 0 || slices.Contains(names, name) }
 	return (q.Since.IsZero() || !r.Start.Before(q.Since)) && (q.Until.IsZero() || r.Start.Before(q.Until)) &&
 		in(q.Keys, r.Key) && in(q.Models, r.ModelAsked) && in(q.Providers, r.Provider) && in(q.Outcomes, string(r.Outcome))
 }
 
-func valueOf(r *accounting.Record, d Dimension) string {
+func valueOf(r spending, d Dimension) string {
 	return map[Dimension]string{
 		ByDay: r.Start.Format(time.DateOnly), ByKey: r.Key, ByModel: r.ModelAsked, ByProvider: r.Provider,
 		ByOutcome: string(r.Outcome), BySource: string(r.UsageSource),
@@ -237,8 +300,15 @@ func setDimension(u *Usage, d Dimension, v string) {
 	}[d] = &v
 }
 
-func addRecord(u *Usage, r *accounting.Record) {
-	u.Exchanges++
+func addSpending(u *Usage, r spending) {
+	if r.abandoned {
+		u.Abandoned++
+		if r.CostNanoUSD != nil {
+			u.AbandonedCostNanoUSD += *r.CostNanoUSD
+		}
+	} else {
+		u.Exchanges++
+	}
 	u.Input += r.Usage.Input.N
 	u.InputCached += r.Usage.InputCached.N
 	u.InputCacheWrite += r.Usage.InputCacheWrite.N

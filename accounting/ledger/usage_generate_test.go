@@ -61,9 +61,19 @@ SELECT {{uid}}, 'req_' || {{hex}}, 'sluice-7d4b9c6f5-x2x7q', at, at / 8640000000
   '{"finish_reasons":["stop"],"upstream_request_id":"chatcmpl-' || {{hex}} || '"}'
 FROM drawn`
 
-const generateAttempts = `
-INSERT INTO attempts (uid, n, id, provider, model, phase, outcome, code, status, started_at, duration_us, reused)
-SELECT uid, 1, id || '-1', provider, model_served, phase, outcome, code, status_upstream, started_at, total_us, TRUE FROM exchanges`
+// One exchange in fifty has an abandoned attempt before the final one, at the next provider.
+const (
+	generateAttempts = `
+INSERT INTO attempts (uid, n, id, provider, model, phase, outcome, code, status, started_at, duration_us, reused, kind)
+SELECT uid, CASE WHEN output % 50 = 0 THEN 2 ELSE 1 END, id || '-1', provider, model_served, phase, outcome, code, status_upstream,
+  started_at, total_us, TRUE, CASE WHEN output % 50 = 0 THEN 'retry' ELSE 'first' END FROM exchanges`
+	generateAbandoned = `
+INSERT INTO attempts (uid, n, id, provider, model, phase, outcome, code, status, started_at, duration_us, reused, kind,
+  final, usage_source, input, output, may_bill, cost_nano_usd, cost_low_nano_usd, cost_high_nano_usd, counts_at)
+SELECT uid, 1, id || '-0', 'provider-' || ((CAST(substr(provider, 10) AS INTEGER) + 1) % 5), model_served, 'await_token', 'upstream_timeout', '', 200,
+  started_at, 800000, FALSE, 'first', FALSE, 'estimated', input, 0, 'partial', input * 150, input * 150, input * 150, started_at
+FROM exchanges WHERE output % 50 = 0`
+)
 
 // generate fills empty books with exchanges and their sums.
 func generate(tb testing.TB, b *Books, exchanges int64) {
@@ -82,8 +92,8 @@ func generate(tb testing.TB, b *Books, exchanges int64) {
 		do(words.Replace(generateExchanges), first, min(first+batch, exchanges)-1, generatedStart, apart)
 	}
 	do(generateAttempts)
-	do("INSERT INTO usage_daily (" + groupColumns + ", " + namesOf(sumColumns) + ") SELECT " + groupColumns + ", " + exchangeSums +
-		" FROM exchanges GROUP BY " + groupColumns)
+	do(generateAbandoned)
+	do("INSERT INTO usage_daily (" + groupColumns + ", " + namesOf(sumColumns) + ") " + recountedSums)
 	if b.engine == PostgreSQL {
 		do("VACUUM (ANALYZE)") // as the server itself does after a while
 	} else {

@@ -44,6 +44,8 @@ func (b *Books) usageQuestion(q Query, c cover, after []any) *question {
 	for _, part := range c.parts {
 		s.add(" UNION ALL ")
 		b.askPart(s, q, part, grouped)
+		s.add(" UNION ALL ")
+		b.askAbandoned(s, q, part, grouped)
 	}
 	s.add(") SELECT " + by + addedUp + " FROM used")
 	if after != nil {
@@ -80,6 +82,13 @@ func (b *Books) askDays(s *question, q Query, c cover, grouped string) {
 // askPart adds the sums of the exchanges of a part of a day.
 func (b *Books) askPart(s *question, q Query, part stretch, grouped string) {
 	s.add("SELECT "+b.ordered(q.By)+exchangeSums+" FROM exchanges WHERE started_at >= ? AND started_at < ?", part.from, part.until)
+	s.filter(q)
+	s.add(grouped)
+}
+
+// askAbandoned adds the sums of the abandoned attempts of the exchanges of a part of a day.
+func (b *Books) askAbandoned(s *question, q Query, part stretch, grouped string) {
+	s.add("SELECT "+b.ordered(q.By)+abandonedSums+" FROM "+abandonedCalls+" WHERE counts_at >= ? AND counts_at < ?", part.from, part.until)
 	s.filter(q)
 	s.add(grouped)
 }

@@ -171,43 +171,95 @@ func (p *Pricer) subject(provider, model, serviceTier string, at time.Time) pric
 
 // Price sets the cost of a record and its bounds from its usage, its provider, its model,
 // its service tier, its outcome and what the provider may charge: at the most, the output
-// that its request allowed, or else its model allows.
+// that its request allowed, or else its model allows. It does the same for each abandoned
+// attempt of the record, at the prices of its own provider.
 //
 // A record of an exchange that cannot have run has a cost, which is 0.
 func (p *Pricer) Price(r *accounting.Record) {
-	s := p.subjectOf(r)
-	r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD = nil, nil, nil
-	bill := billOf(r)
-	if bill == prices.BillNone && !r.Usage.Any() {
-		r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD = new(int64), new(int64), new(int64)
-		return
-	}
-	cost, ok := p.table.Cost(s, r.Usage)
-	if !ok {
-		return
-	}
-	maxOutput := r.OutputLimit
-	if maxOutput <= 0 {
-		dialect := r.DialectOut
-		if configured, ok := p.providers[r.Provider]; ok {
-			dialect = configured.dialect
+	p.priceRecord(r)
+	for i := range r.Attempts {
+		if a := &r.Attempts[i]; a.Abandoned() {
+			p.priceAttempt(r, a)
 		}
-		maxOutput = p.known.Find(dialect, r.ModelServed).MaxOutput
 	}
-	r.CostNanoUSD = &cost
-	r.CostLowNanoUSD, r.CostHighNanoUSD = p.table.Bounds(s, r.Usage, bill, maxOutput)
+}
+
+// call is what a cost depends on.
+type call struct {
+	subject prices.Subject
+	usage   tokens.Usage
+	bill    string
+	// dialect and model tell the largest output, where maxOutput is 0.
+	dialect, model string
+	maxOutput      int64
+}
+
+func (p *Pricer) priceRecord(r *accounting.Record) {
+	r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD = p.price(call{
+		subject: p.subjectOf(r), usage: r.Usage, bill: billOf(r),
+		dialect: p.dialect(r.Provider, r.DialectOut), model: r.ModelServed, maxOutput: r.OutputLimit,
+	})
+}
+
+// priceAttempt prices an abandoned attempt, with the prices of the time at which it began.
+func (p *Pricer) priceAttempt(r *accounting.Record, a *accounting.Attempt) {
+	at := a.Start
+	if at.IsZero() {
+		at = r.Start
+	}
+	bill := a.MayBill // the words are the same
+	if a.UsageSource == accounting.SourceReported {
+		bill = prices.BillCompleted
+	}
+	a.CostNanoUSD, a.CostLowNanoUSD, a.CostHighNanoUSD = p.price(call{
+		subject: p.subject(a.Provider, a.Model, a.ServiceTier, at), usage: a.Usage, bill: bill,
+		dialect: p.dialect(a.Provider, r.DialectOut), model: a.Model, maxOutput: r.OutputLimit,
+	})
+}
+
+// dialect is that of a configured provider.
+func (p *Pricer) dialect(provider, otherwise string) string {
+	if configured, ok := p.providers[provider]; ok {
+		return configured.dialect
+	}
+	return otherwise
+}
+
+// price returns what a call costs, and its bounds; all of them nil where that is not known.
+func (p *Pricer) price(c call) (cost, low, high *int64) {
+	if c.bill == prices.BillNone && !c.usage.Any() {
+		return new(int64), new(int64), new(int64)
+	}
+	nano, ok := p.table.Cost(c.subject, c.usage)
+	if !ok {
+		return nil, nil, nil
+	}
+	if c.maxOutput <= 0 {
+		c.maxOutput = p.known.Find(c.dialect, c.model).MaxOutput
+	}
+	low, high = p.table.Bounds(c.subject, c.usage, c.bill, c.maxOutput)
+	return &nano, low, high
 }
 
 // Reprice does what Price does for a record that had its price before, and reports whether
-// that has changed anything. A record of a provider that is not configured any more keeps
-// its cost, and so does one whose provider has said what it cost.
-func (p *Pricer) Reprice(r *accounting.Record) bool {
-	if !p.Has(r.Provider) || statedCost(r) {
-		return false
+// that has changed anything. What was asked of a provider that is not configured any more
+// keeps its cost, and so does a record whose provider has said what it cost.
+func (p *Pricer) Reprice(r *accounting.Record) (changed bool) {
+	if p.Has(r.Provider) && !statedCost(r) {
+		cost, low, high := r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD
+		p.priceRecord(r)
+		changed = !same(cost, r.CostNanoUSD) || !same(low, r.CostLowNanoUSD) || !same(high, r.CostHighNanoUSD)
 	}
-	cost, low, high := r.CostNanoUSD, r.CostLowNanoUSD, r.CostHighNanoUSD
-	p.Price(r)
-	return !same(cost, r.CostNanoUSD) || !same(low, r.CostLowNanoUSD) || !same(high, r.CostHighNanoUSD)
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		if !a.Abandoned() || !p.Has(a.Provider) {
+			continue
+		}
+		cost, low, high := a.CostNanoUSD, a.CostLowNanoUSD, a.CostHighNanoUSD
+		p.priceAttempt(r, a)
+		changed = changed || !same(cost, a.CostNanoUSD) || !same(low, a.CostLowNanoUSD) || !same(high, a.CostHighNanoUSD)
+	}
+	return changed
 }
 
 // statedCost tells that the cost was asked for after the end, at the provider.

@@ -295,6 +295,86 @@ func TestRepricingWithOtherPrices(t *testing.T) {
 	require.Equal(t, int64(210_000), *gone.CostNanoUSD)
 }
 
+// attempt is a cut one of 1,000 tokens in and 100 out.
+func attempt(provider, model, mayBill string) accounting.Attempt {
+	r := record(provider, model)
+	return accounting.Attempt{
+		Provider: provider, Model: model, Outcome: accounting.OutcomeUpstreamTimeout, Start: r.Start,
+		Usage: r.Usage, UsageSource: accounting.SourceEstimated, MayBill: mayBill,
+	}
+}
+
+// attemptCosts are the cost of an attempt and its bounds; -1 is absent.
+func attemptCosts(a accounting.Attempt) [3]int64 {
+	return costs(&accounting.Record{CostNanoUSD: a.CostNanoUSD, CostLowNanoUSD: a.CostLowNanoUSD, CostHighNanoUSD: a.CostHighNanoUSD})
+}
+
+func TestAbandonedAttemptsHaveThePricesOfTheirOwnProviders(t *testing.T) {
+	p := newPricer(t, providers)
+	r := record("claude", "claude-sonnet-4-6")
+	r.OutputLimit = 500
+	f := func(a accounting.Attempt, want ...int64) {
+		t.Helper()
+		if len(want) == 1 {
+			want = []int64{want[0], want[0], want[0]}
+		}
+		r.Attempts = []accounting.Attempt{a, {Provider: "claude", Final: true}}
+		p.Price(r)
+		got := attemptCosts(r.Attempts[0])
+		require.Equal(t, want, got[:])
+		require.Equal(t, [3]int64{4_500_000, 4_500_000, 4_500_000}, costs(r), "the record has what its final attempt costs")
+		require.Equal(t, [3]int64{-1, -1, -1}, attemptCosts(r.Attempts[1]))
+	}
+	f(attempt("main", "gpt-4o-mini", accounting.MayBillPartial), 210_000)
+	f(attempt("main", "gpt-4o-mini", accounting.MayBillFull), 210_000, 210_000, 450_000)
+	f(attempt("main", "gpt-4o-mini", accounting.MayBillUnknown), 210_000, 0, 450_000)
+	f(attempt("main", "gpt-4o-mini", accounting.MayBillNone), 210_000, 0, 0)
+	f(attempt("sim", "fast", accounting.MayBillPartial), 1_200_000)
+	f(attempt("own", "llama", accounting.MayBillPartial), -1)
+	f(attempt("gone", "gpt-4o-mini", accounting.MayBillPartial), -1)
+
+	reported := attempt("main", "gpt-4o-mini", accounting.MayBillUnknown)
+	reported.UsageSource = accounting.SourceReported
+	f(reported, 210_000)
+	flex := attempt("main", "o3", accounting.MayBillPartial)
+	flex.ServiceTier = "flex"
+	f(flex, 1_400_000)
+	peak := attempt("seek", "deepseek-flash", accounting.MayBillPartial)
+	f(peak, 210_000)
+	peak.Start = time.Date(2026, 11, 20, 2, 0, 0, 0, time.UTC)
+	f(peak, 420_000)
+	peak.Start = time.Time{}
+	f(peak, 210_000)
+
+	// Nothing is known of one that may have run, and one that cannot have run has no cost.
+	blind := attempt("main", "gpt-4o-mini", accounting.MayBillUnknown)
+	blind.Usage = tokens.Usage{}
+	f(blind, -1)
+	blind.MayBill = accounting.MayBillNone
+	f(blind, -1)
+}
+
+func TestRepricingChangesAbandonedAttempts(t *testing.T) {
+	before, after := newPricer(t, providers), newPricer(t, providers+"prices: {overrides: [{model: gpt-4o-mini, input: 1, output: 2}]}")
+	r := record("claude", "claude-sonnet-4-6")
+	r.Attempts = []accounting.Attempt{
+		attempt("main", "gpt-4o-mini", accounting.MayBillPartial), attempt("gone", "gpt-4o-mini", accounting.MayBillPartial),
+	}
+	kept := int64(77)
+	before.Price(r)
+	r.Attempts[1].CostNanoUSD = &kept
+	require.False(t, before.Reprice(r))
+	require.True(t, after.Reprice(r), "the record itself costs what it did")
+	require.Equal(t, [3]int64{1_200_000, 1_200_000, 1_200_000}, attemptCosts(r.Attempts[0]))
+	require.EqualValues(t, 77, *r.Attempts[1].CostNanoUSD, "the price of a provider that is gone cannot be known")
+	require.False(t, after.Reprice(r))
+
+	gone := record("gone", "x")
+	gone.Attempts = []accounting.Attempt{attempt("main", "gpt-4o-mini", accounting.MayBillPartial)}
+	require.True(t, after.Reprice(gone))
+	require.Nil(t, gone.CostNanoUSD)
+}
+
 func TestModelDataComesFromTheConfiguration(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "models.json")
 	require.NoError(t, os.WriteFile(path, []byte(`{"models": [{"match": "gpt-4o-mini", "max_output": 200}]}`), 0o600))

@@ -13,6 +13,8 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite"             // the driver "sqlite"
+
+	"github.com/sluicehq/sluice/bench/internal/child"
 )
 
 // books are the tables of the ledger, read past sluice.
@@ -80,8 +82,8 @@ func (b *books) count(ctx context.Context, query string) (n int, err error) {
 }
 
 // usageByOutcome is what "sluice usage" says of the exchanges.
-func usageByOutcome(ctx context.Context, r *replica) (map[string]int, error) {
-	cmd := exec.CommandContext(ctx, r.program, "usage", "--json", "--by", "outcome", "--config", r.config)
+func usageByOutcome(ctx context.Context, r *child.Sluice) (map[string]int, error) {
+	cmd := exec.CommandContext(ctx, r.Program, "usage", "--json", "--by", "outcome", "--config", r.Config)
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
 	printed, err := cmd.Output()

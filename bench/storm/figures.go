@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sluicehq/sluice/bench/internal/child"
 )
 
 // figures are the result. Those of the second part must be 0.
@@ -136,10 +138,10 @@ func (f *figures) take(t *tally) {
 	f.Ended, f.Broken, f.Aborted = t.ends[endWhole], t.ends[endBroken], t.ends[endAborted]
 	f.Refused, f.Failed = t.ends[endRefused], t.ends[endFailed]
 	f.Cancelled = len(t.cancels)
-	f.CancelP50, f.CancelP99 = quantile(t.cancels, 0.5), quantile(t.cancels, 0.99)
+	f.CancelP50, f.CancelP99 = child.Quantile(t.cancels, 0.5), child.Quantile(t.cancels, 0.99)
 }
 
 // takeStarts copies how long the processes took until they were ready.
 func (f *figures) takeStarts(starts []time.Duration) {
-	f.ReadyP50, f.ReadyMax = quantile(starts, 0.5), quantile(starts, 1)
+	f.ReadyP50, f.ReadyMax = child.Quantile(starts, 0.5), child.Quantile(starts, 1)
 }

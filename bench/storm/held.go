@@ -8,45 +8,33 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sluicehq/sluice/bench/internal/child"
 )
 
 // heldByMetric is the sum of what processes say that requests hold: slots, tokens and
 // money. All of it must be 0 when nothing runs.
-func heldByMetric(ctx context.Context, replicas []*replica) (float64, error) {
+func heldByMetric(ctx context.Context, replicas []*child.Sluice) (float64, error) {
 	return metric(ctx, replicas, "sluice_limits_held")
 }
 
 // counted is how many exchanges processes have counted since their start.
-func counted(ctx context.Context, replicas []*replica) (int, error) {
+func counted(ctx context.Context, replicas []*child.Sluice) (int, error) {
 	n, err := metric(ctx, replicas, "sluice_requests_total")
 	return int(n), err
 }
 
 // metric adds up all samples of a metric.
-func metric(ctx context.Context, replicas []*replica, name string) (sum float64, err error) {
+func metric(ctx context.Context, replicas []*child.Sluice, name string) (sum float64, err error) {
 	for _, r := range replicas {
-		status, body, err := get(ctx, r.admin+"/metrics", "")
+		metrics, err := r.Metrics(ctx)
 		if err != nil {
-			return 0, fmt.Errorf("reading the metrics of %s: %w", r.name, err)
+			return 0, err
 		}
-		if status != http.StatusOK {
-			return 0, fmt.Errorf("reading the metrics of %s: status %d", r.name, status)
-		}
-		for line := range strings.Lines(string(body)) {
-			series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-			if family, _, _ := strings.Cut(series, "{"); family != name {
-				continue
-			}
-			n, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				return 0, fmt.Errorf("reading the metrics of %s: %w", r.name, err)
-			}
-			sum += n
-		}
+		sum += metrics[name]
 	}
 	return sum, nil
 }
@@ -97,7 +85,7 @@ const unavailableTries = 100
 
 // hold asks for a stream that does not end by itself. It returns nothing if there is no
 // slot for it.
-func (l *load) hold(ctx context.Context, r *replica, id string) (*http.Response, error) {
+func (l *load) hold(ctx context.Context, r *child.Sluice, id string) (*http.Response, error) {
 	for try := range unavailableTries {
 		response, err := l.askHeld(ctx, r, fmt.Sprintf("%s-%d", id, try))
 		if err != nil {
@@ -113,7 +101,7 @@ func (l *load) hold(ctx context.Context, r *replica, id string) (*http.Response,
 		case http.StatusTooManyRequests:
 			return nil, nil
 		case http.StatusServiceUnavailable:
-			if !wait(ctx, 50*time.Millisecond) {
+			if !child.Wait(ctx, 50*time.Millisecond) {
 				return nil, ctx.Err()
 			}
 		default:
@@ -123,9 +111,9 @@ func (l *load) hold(ctx context.Context, r *replica, id string) (*http.Response,
 	return nil, errors.New("asking for a slot: the limits stay unavailable")
 }
 
-func (l *load) askHeld(ctx context.Context, r *replica, id string) (*http.Response, error) {
+func (l *load) askHeld(ctx context.Context, r *child.Sluice, id string) (*http.Response, error) {
 	body := strings.NewReader(`{"model":"storm","stream":true,"max_tokens":100,"messages":[{"role":"user","content":"Wait."}]}`)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.api+"/v1/chat/completions", body)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.API+"/v1/chat/completions", body)
 	if err != nil {
 		return nil, err
 	}

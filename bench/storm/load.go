@@ -14,18 +14,20 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluicehq/sluice/bench/internal/child"
 )
 
 // load is many clients that ask one request after the other.
 type load struct {
 	s        *settings
-	replicas []*replica
+	replicas []*child.Sluice
 	client   *http.Client
 	next     atomic.Int64
 	tally    tally
 }
 
-func newLoad(s *settings, replicas []*replica) *load {
+func newLoad(s *settings, replicas []*child.Sluice) *load {
 	return &load{s: s, replicas: replicas, client: &http.Client{Transport: &http.Transport{
 		MaxIdleConnsPerHost: 2 * s.streams, DisableCompression: true,
 	}}}
@@ -52,15 +54,15 @@ func (l *load) run(ctx context.Context, requests int) {
 }
 
 // pick returns a replica that runs, as a load balancer would; nil when ctx ends.
-func (l *load) pick(ctx context.Context, random *rand.Rand) *replica {
+func (l *load) pick(ctx context.Context, random *rand.Rand) *child.Sluice {
 	for {
 		first := random.IntN(len(l.replicas))
 		for i := range l.replicas {
-			if r := l.replicas[(first+i)%len(l.replicas)]; r.up.Load() {
+			if r := l.replicas[(first+i)%len(l.replicas)]; r.Up() {
 				return r
 			}
 		}
-		if !wait(ctx, 2*time.Millisecond) {
+		if !child.Wait(ctx, 2*time.Millisecond) {
 			return nil
 		}
 	}
@@ -113,7 +115,7 @@ func (l *load) one(ctx context.Context, id string, random *rand.Rand) {
 	}
 	l.tally.note(id, end)
 	if end == endRefused {
-		wait(ctx, 20*time.Millisecond)
+		child.Wait(ctx, 20*time.Millisecond)
 	}
 }
 
@@ -121,9 +123,9 @@ func (l *load) one(ctx context.Context, id string, random *rand.Rand) {
 const statusCancelled = 499
 
 // ask sends a request and reads its answer to the end.
-func (l *load) ask(ctx context.Context, r *replica, id string, stream bool) ending {
+func (l *load) ask(ctx context.Context, r *child.Sluice, id string, stream bool) ending {
 	body := fmt.Sprintf(`{"model":"storm","stream":%t,"max_tokens":100,"messages":[{"role":"user","content":"How is the weather?"}]}`, stream)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.api+"/v1/chat/completions", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.API+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
 		return endBroken
 	}
@@ -152,7 +154,7 @@ func (l *load) ask(ctx context.Context, r *replica, id string, stream bool) endi
 }
 
 // cancelAfter cancels a request in a while. What it returns ends that.
-func (l *load) cancelAfter(ctx context.Context, delay time.Duration, at *replica, id string) (end func()) {
+func (l *load) cancelAfter(ctx context.Context, delay time.Duration, at *child.Sluice, id string) (end func()) {
 	over := make(chan struct{})
 	timer := time.AfterFunc(delay, func() {
 		defer close(over)
@@ -166,11 +168,11 @@ func (l *load) cancelAfter(ctx context.Context, delay time.Duration, at *replica
 }
 
 // cancel cancels a request at one of the replicas.
-func (l *load) cancel(ctx context.Context, at *replica, id string) {
-	if !at.up.Load() {
+func (l *load) cancel(ctx context.Context, at *child.Sluice, id string) {
+	if !at.Up() {
 		return
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.api+"/v1/requests/"+id+"/cancel", http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.API+"/v1/requests/"+id+"/cancel", http.NoBody)
 	if err != nil {
 		return
 	}
@@ -188,23 +190,4 @@ func (l *load) cancel(ctx context.Context, at *replica, id string) {
 		l.tally.cancelled(time.Since(start))
 	}
 	_, _ = io.Copy(io.Discard, response.Body)
-}
-
-// get asks for something small.
-func get(ctx context.Context, url, key string) (status int, body []byte, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return 0, nil, err
-	}
-	if key != "" {
-		request.Header.Set("Authorization", "Bearer "+key)
-	}
-	request.Close = true // the process may be another one next time
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err = io.ReadAll(response.Body)
-	return response.StatusCode, body, err
 }

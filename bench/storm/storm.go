@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sluicehq/sluice/bench/internal/child"
 	"github.com/sluicehq/sluice/internal/localserver"
 )
 
@@ -22,7 +23,7 @@ type storm struct {
 	folder   string
 	ledger   string // URL
 	upstream *upstream
-	replicas []*replica
+	replicas []*child.Sluice
 	load     *load
 	books    *books
 	random   *rand.Rand
@@ -68,14 +69,9 @@ func (t *storm) prepare(ctx context.Context) (err error) {
 		return fmt.Errorf("making a folder: %w", err)
 	}
 	t.cleanups = append(t.cleanups, func() { _ = os.RemoveAll(t.folder) })
-	program := t.s.sluice
-	if program == "" {
-		if program, err = buildSluice(ctx, t.folder); err != nil {
-			return err
-		}
-	}
-	if program, err = filepath.Abs(program); err != nil {
-		return fmt.Errorf("finding sluice: %w", err)
+	program, err := child.Program(ctx, t.s.sluice, t.folder)
+	if err != nil {
+		return err
 	}
 	if err := t.prepareServers(); err != nil {
 		return err
@@ -90,7 +86,7 @@ func (t *storm) prepare(ctx context.Context) (err error) {
 			return err
 		}
 		t.replicas = append(t.replicas, r)
-		t.cleanups = append(t.cleanups, r.discard)
+		t.cleanups = append(t.cleanups, r.Discard)
 		if err := t.start(ctx, r); err != nil {
 			return err
 		}
@@ -142,14 +138,14 @@ func (t *storm) startPostgres() error {
 // looks after it would: its database may be too busy at that moment.
 const startTries = 5
 
-func (t *storm) start(ctx context.Context, r *replica) error {
+func (t *storm) start(ctx context.Context, r *child.Sluice) error {
 	for try := 1; ; try++ {
-		took, err := r.start(ctx)
+		took, err := r.Start(ctx)
 		if err == nil {
 			t.starts = append(t.starts, took)
 			return nil
 		}
-		if try == startTries || !errors.Is(err, errNotStarted) {
+		if try == startTries || !errors.Is(err, child.ErrNotStarted) {
 			return err
 		}
 		t.failedStarts++
@@ -198,11 +194,11 @@ func (t *storm) watch(ctx context.Context, over <-chan struct{}) error {
 // killAll kills as often as it should, and starts again what it killed.
 func (t *storm) killAll(ctx context.Context) error {
 	for t.kills < t.s.kills {
-		if !wait(ctx, time.Duration(t.random.Int64N(int64(2*t.s.every)))) {
+		if !child.Wait(ctx, time.Duration(t.random.Int64N(int64(2*t.s.every)))) {
 			return ctx.Err()
 		}
 		r := t.replicas[t.random.IntN(len(t.replicas))]
-		if err := r.kill(); err != nil {
+		if err := r.Kill(); err != nil {
 			return err
 		}
 		t.kills++
@@ -231,7 +227,7 @@ func (t *storm) settle(ctx context.Context, f *figures) error {
 			return err
 		}
 		f.SettledAfter = float64(time.Since(begun).Milliseconds())
-		if calm || !wait(limit, time.Second) {
+		if calm || !child.Wait(limit, time.Second) {
 			return ctx.Err()
 		}
 	}
@@ -275,7 +271,7 @@ func (t *storm) calmAgain(ctx context.Context, f *figures) (bool, error) {
 		if f.HeldSlots = int(held); held == 0 && f.OpenIntents == 0 {
 			return true, nil
 		}
-		if !wait(ctx, 100*time.Millisecond) {
+		if !child.Wait(ctx, 100*time.Millisecond) {
 			return false, ctx.Err()
 		}
 	}
@@ -289,7 +285,7 @@ func (t *storm) audit(ctx context.Context, f *figures) error {
 		return err
 	}
 	for _, r := range t.replicas {
-		if err := r.terminate(); err != nil {
+		if err := r.Terminate(); err != nil {
 			return err
 		}
 	}

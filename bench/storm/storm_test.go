@@ -9,10 +9,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/sluicehq/sluice/bench/internal/child"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -73,7 +74,7 @@ func TestTheUpstreamRemembersWhomItSaw(t *testing.T) {
 	t.Cleanup(u.stop)
 	l := newLoad(&settings{streams: 1}, nil)
 	t.Cleanup(l.client.CloseIdleConnections)
-	r := &replica{api: strings.TrimSuffix(u.url, "/v1")}
+	r := &child.Sluice{API: strings.TrimSuffix(u.url, "/v1")}
 	for _, id := range []string{"a", "b", "c", "d"} {
 		require.Equal(t, endWhole, l.ask(t.Context(), r, id, true))
 		require.Equal(t, endWhole, l.ask(t.Context(), r, id, false))
@@ -86,11 +87,4 @@ func TestTheUpstreamRemembersWhomItSaw(t *testing.T) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	leave()
 	require.NoError(t, response.Body.Close())
-}
-
-func TestQuantiles(t *testing.T) {
-	require.Zero(t, quantile(nil, 0.5))
-	of := []time.Duration{3 * time.Millisecond, time.Millisecond, 2 * time.Millisecond}
-	require.InDelta(t, 2, quantile(of, 0.5), 0)
-	require.InDelta(t, 3, quantile(of, 1), 0)
 }

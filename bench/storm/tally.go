@@ -3,7 +3,6 @@
 package main
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,15 +42,4 @@ func (t *tally) cancelled(took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cancels = append(t.cancels, took)
-}
-
-// quantile of a list of durations, in milliseconds; 0 of none.
-func quantile(of []time.Duration, q float64) float64 {
-	if len(of) == 0 {
-		return 0
-	}
-	sorted := slices.Clone(of)
-	slices.Sort(sorted)
-	at := min(int(float64(len(sorted))*q), len(sorted)-1)
-	return float64(sorted[at].Microseconds()) / 1000
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sluicehq/sluice/bench/internal/child"
 )
 
 // upstream is the provider. It answers chat completions at a pace that follows from the
@@ -108,14 +109,14 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := u.paceOf(id)
-	if !wait(r.Context(), p.head) {
+	if !child.Wait(r.Context(), p.head) {
 		return
 	}
 	if asked.Stream {
 		u.stream(w, r, id, p)
 		return
 	}
-	if wait(r.Context(), time.Duration(p.chunks)*p.every) {
+	if child.Wait(r.Context(), time.Duration(p.chunks)*p.every) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, whole(p))
 	}
@@ -129,7 +130,7 @@ func (u *upstream) stream(w http.ResponseWriter, r *http.Request, id string, p p
 		return err == nil && flusher.Flush() == nil
 	}
 	for i := range p.chunks {
-		if i > 0 && !wait(r.Context(), p.every) || !send(chunk(fmt.Sprintf(`"choices":[{"index":0,"delta":{"content":"word%d "},"finish_reason":null}]`, i))) {
+		if i > 0 && !child.Wait(r.Context(), p.every) || !send(chunk(fmt.Sprintf(`"choices":[{"index":0,"delta":{"content":"word%d "},"finish_reason":null}]`, i))) {
 			return
 		}
 		if i == 0 && strings.HasPrefix(id, heldID) {
@@ -161,19 +162,4 @@ func whole(p pace) string {
 
 func usage(p pace) string {
 	return fmt.Sprintf(`"usage":{"prompt_tokens":7,"completion_tokens":%d,"total_tokens":%d}`, p.chunks, 7+p.chunks)
-}
-
-// wait reports whether ctx lasted that long.
-func wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

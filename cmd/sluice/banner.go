@@ -81,7 +81,11 @@ func writeExamples(b *strings.Builder, cfg *config.Config, api, admin place, has
 		ask(" -H 'X-Request-Id: demo-cancel'", long, "Tell me a long story")+" &\nsleep 2; "+
 			api.curl("-s -X POST", "/v1/requests/demo-cancel/cancel")+key+"; wait")
 	if hasAdmin {
-		example("the metrics", admin.curl("-s", "/metrics")+" | grep ^sluice_")
+		adminKey := ""
+		if cfg.Admin.NeedsKey() {
+			adminKey = ` -H "Authorization: Bearer $SLUICE_ADMIN_KEY"`
+		}
+		example("the metrics", admin.curl("-s", "/metrics")+adminKey+" | grep ^sluice_")
 	}
 	b.WriteByte('\n')
 }

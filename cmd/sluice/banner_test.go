@@ -133,3 +133,8 @@ func TestShellQuote(t *testing.T) {
 	require.Equal(t, "/run/a-b_c.sock", shellQuote("/run/a-b_c.sock"))
 	require.Equal(t, `'/run/it'\''s.sock'`, shellQuote("/run/it's.sock"))
 }
+
+func TestBannerShowsTheKeyThatTheAdminListenerAsksFor(t *testing.T) {
+	got := bannerOf(t, "admin: {auth: always}\nproviders: [{name: sim, dialect: sim}]", "127.0.0.1:8080", "127.0.0.1:9090")
+	require.Contains(t, got, `curl -s http://127.0.0.1:9090/metrics -H "Authorization: Bearer $SLUICE_ADMIN_KEY" | grep ^sluice_`)
+}

@@ -3,87 +3,64 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/accounting/ledger"
-	"github.com/sluicehq/sluice/accounting/pricer"
 	"github.com/sluicehq/sluice/config"
 )
 
-// books are the ledger of a configuration and what is behind it.
-type books struct {
-	accounting.Ledger
-	// db is nil where the ledger is in memory.
-	db *ledger.Books
-	// durable is the ledger itself, nil where it is in memory.
-	durable *ledger.Ledger
-}
-
-// bookOptions is what the ledger tells others.
-type bookOptions struct {
-	cfg      *config.Config
-	logger   *slog.Logger
-	registry prometheus.Registerer
-	pricer   *pricer.Pricer
-	// crashed is told of each exchange that a dead process had left open.
-	crashed func(*accounting.Record)
-}
-
-// openBooks opens the ledger of a configuration.
-func (s *service) openBooks(ctx context.Context, db *ledger.Books, o bookOptions) (*books, error) {
-	if db == nil {
-		memory := accounting.NewMemory(o.cfg.Records)
+// openBooks opens the ledger of the configuration. crashed is told of each exchange that a
+// dead process had left open.
+func (s *service) openBooks(ctx context.Context, crashed func(*accounting.Record)) (accounting.Ledger, error) {
+	if s.db == nil {
+		memory := accounting.NewMemory(s.cfg.Records)
 		s.closers = append(s.closers, memory.Close)
-		return &books{Ledger: memory}, nil
+		return memory, nil
 	}
-	spool, err := o.cfg.SpoolFolder()
+	spool, err := s.cfg.SpoolFolder()
 	if err != nil {
 		return nil, err
 	}
 	durable, err := ledger.New(ctx, ledger.Options{
-		Books: db, Instance: instance, Recent: o.cfg.Records,
-		Spool: int64(o.cfg.Spool), SpoolDir: spool, Logger: o.logger, Registerer: o.registry,
-		Complete: o.pricer.Price, Crashed: o.crashed,
+		Books: s.db, Instance: host, Recent: s.cfg.Records,
+		Spool: int64(s.cfg.Spool), SpoolDir: spool, Logger: s.logger, Registerer: s.registry,
+		Complete: s.prices.price, Crashed: crashed,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger: %w", err)
 	}
+	s.durable = durable
 	s.closers = append(s.closers, durable.Close)
-	s.keepPruned(db, o)
-	return &books{Ledger: durable, db: db, durable: durable}, nil
+	s.keepPruned()
+	return durable, nil
 }
 
-// openDatabase opens the database of the ledger, nil where it is in memory.
-func (s *service) openDatabase(ctx context.Context, cfg *config.Config) (*ledger.Books, error) {
-	url, err := cfg.LedgerURL()
-	if err != nil {
-		return nil, err
-	}
-	if url == config.LedgerMemory {
-		return nil, nil
+// openDatabase opens the database of the ledger, if it is not in memory.
+func (s *service) openDatabase(ctx context.Context) error {
+	url, err := s.cfg.LedgerURL()
+	if err != nil || url == config.LedgerMemory {
+		return err
 	}
 	db, err := ledger.OpenBooks(ctx, url)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	s.db = db
 	s.closers = append(s.closers, db.Close)
-	return db, nil
+	return nil
 }
 
 // pruneEvery is how often what is too old is removed from the books.
 const pruneEvery = time.Hour
 
 // keepPruned removes what is too old from the books until the service closes.
-func (s *service) keepPruned(db *ledger.Books, o bookOptions) {
+func (s *service) keepPruned() {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		db.KeepPruned(ctx, pruneEvery, ledger.Retention{Records: o.cfg.Keep.Std(), Captures: o.cfg.Capture.Keep.Std()}, o.logger)
+		s.db.KeepPruned(ctx, pruneEvery, ledger.Retention{Records: s.cfg.Keep.Std(), Captures: s.cfg.Capture.Keep.Std()}, s.logger)
 	}()
 	s.closers = append(s.closers, func() error {
 		stop()

@@ -20,7 +20,8 @@ func (p *program) checkCommand() *cobra.Command {
 		Long: `Check the configuration that sluice would use, or FILE; - reads standard input.
 Every problem is written with its line, and the exit code is 1. Without problems
 the digest, the listeners, the final URL of every provider, the models and where
-records are kept are written. Nothing is contacted.`,
+records are kept are written. Nothing is contacted. What is allowed but seldom meant
+is a warning, and no problem.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return p.check(strings.Join(args, ""), show)
@@ -39,11 +40,14 @@ func (p *program) check(path string, show bool) error {
 	switch name {
 	case "":
 		name = "no file"
-	case "-":
+	case standardInput:
 		name = "standard input"
 	}
 	_, _ = fmt.Fprintf(p.stdout, "%s: ok\n", name)
 	summary(p.stdout, cfg)
+	for _, warning := range cfg.Warnings() {
+		_, _ = fmt.Fprintf(p.stderr, "sluice: warning: %s\n", warning)
+	}
 	if show {
 		_, _ = fmt.Fprintf(p.stdout, "\n%s", cfg.Redacted())
 	}
@@ -56,17 +60,24 @@ func summary(w io.Writer, cfg *config.Config) {
 	row := func(cells ...string) { _, _ = fmt.Fprintln(t, strings.Join(cells, "\t")) }
 	row("digest", cfg.Digest())
 	row("listen", cfg.Listen)
-	admin := "off"
-	if cfg.Admin.Enabled() {
-		admin = cfg.Admin.Listen
+	switch {
+	case !cfg.Admin.Enabled():
+		row("admin", "off")
+	case cfg.Admin.NeedsKey():
+		row("admin", cfg.Admin.Listen, "asks for the key of an administrator")
+	default:
+		row("admin", cfg.Admin.Listen, "asks for no key")
 	}
-	row("admin", admin)
 	for _, provider := range cfg.Providers {
 		row("provider", provider.Name, providerURL(provider), providerKey(cfg, provider))
 	}
 	for _, model := range cfg.Models {
 		for _, target := range model.Targets {
-			row("model", model.Name, target.Provider+"/"+target.Model, fmt.Sprintf("weight %d", target.Weight))
+			order := fmt.Sprintf("weight %d", target.Weight)
+			if target.Priority > 1 {
+				order += fmt.Sprintf(", priority %d", target.Priority)
+			}
+			row("model", model.Name, target.Provider+"/"+target.Model, order)
 		}
 	}
 	if len(cfg.Models) == 0 {

@@ -60,7 +60,7 @@ func TestCheckReportsEveryProblem(t *testing.T) {
 		require.Empty(t, got.stdout)
 		require.Equal(t, `standard input:1:9: listen: "80" is not an address; write host:port, :port or unix:/path/to.sock
 standard input:2:14: log.level: "loud" is not one of debug, info, warn, error
-standard input:4:1: nonsense: unknown key; known at the top level: listen, tls, half_close, response_model, keep_alive, admin, providers, models, keys, timeouts, limits, log, ledger, on_ledger_failure, spool, spool_dir, keep, records, capture, prices, redis, extensions, thought_memory, model_data
+standard input:4:1: nonsense: unknown key; known at the top level: listen, tls, half_close, response_model, keep_alive, admin, providers, models, keys, timeouts, limits, retry, breaker, queue, log, ledger, on_ledger_failure, spool, spool_dir, keep, records, capture, prices, redis, extensions, thought_memory, model_data
 sluice: 3 problems in the configuration
 `, got.stderr)
 	}
@@ -114,4 +114,14 @@ provider  anthropic +https://api\.anthropic\.com/v1 .*
 provider  gemini +https://generativelanguage\.googleapis\.com/v1beta .*
 provider  cohere +https://api\.cohere\.com/v2 .*
 models +any name +goes to openai, or`, got.stdout)
+}
+
+func TestCheckWarnsOfWhatIsSeldomMeant(t *testing.T) {
+	got := command{args: []string{"check", "-"}, env: stateIn(t), stdin: "admin: {listen: ':9090', auth: never}\nproviders: [{name: sim, dialect: sim}]\n"}.run(t.Context())
+	require.Equal(t, exitOK, got.code)
+	require.Contains(t, got.stderr, "sluice: warning: admin.auth: anyone who reaches the admin listener may use it")
+	require.Regexp(t, `(?m)^admin +:9090 +asks for no key$`, got.stdout)
+	got = command{args: []string{"check", "-"}, env: stateIn(t), stdin: "admin: {listen: ':9090'}\nproviders: [{name: sim, dialect: sim}]\n"}.run(t.Context())
+	require.Equal(t, exitOK, got.code)
+	require.Regexp(t, `(?m)^admin +:9090 +asks for the key of an administrator$`, got.stdout)
 }

@@ -30,14 +30,31 @@ func (p *program) source(path string) string {
 	return ""
 }
 
+// standardInput is the source that cannot be read twice.
+const standardInput = "-"
+
 // load reads the configuration that source names.
-func (p *program) load(path string) (*config.Config, error) {
-	switch source := p.source(path); source {
+func (p *program) load(path string) (*config.Config, error) { return p.loadFrom(p.source(path)) }
+
+// loadFrom reads the configuration of a source.
+func (p *program) loadFrom(source string) (*config.Config, error) {
+	switch source {
 	case "":
 		return config.FromEnvironment(p.getenv)
-	case "-":
+	case standardInput:
 		return config.Read(p.stdin, "standard input", p.getenv)
 	default:
 		return config.Load(source, p.getenv)
 	}
+}
+
+// errReadOnce means that there is nothing to reload from.
+var errReadOnce = errors.New("the configuration came from standard input, which cannot be read again: name a file to be able to reload")
+
+// loadAgain reads the configuration of a source that has been read before.
+func (p *program) loadAgain(source string) (*config.Config, error) {
+	if source == standardInput {
+		return nil, errReadOnce
+	}
+	return p.loadFrom(source)
 }

@@ -9,18 +9,25 @@ import (
 	"github.com/sluicehq/sluice/config"
 )
 
-// newLogger returns the logger that cfg asks for, writing to w. Attributes that
-// are named like credentials are masked, whatever they hold.
-func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo
-	}
+// newLogger returns the logger that cfg asks for, writing to w, and its level, which may be
+// changed. Attributes that are named like credentials are masked, whatever they hold.
+func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(levelOf(cfg))
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: maskCredentials}
 	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(slog.NewTextHandler(w, options)), level
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(slog.NewJSONHandler(w, options)), level
+}
+
+// levelOf is the least severe level that is logged.
+func levelOf(cfg config.Log) slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
 }
 
 func isTerminal(w io.Writer) bool {

@@ -13,7 +13,8 @@ func TestLogFormats(t *testing.T) {
 	f := func(format, want string) {
 		t.Helper()
 		var out bytes.Buffer
-		newLogger(&out, config.Log{Level: "info", Format: format}).Info("hello", "n", 1)
+		logger, _ := newLogger(&out, config.Log{Level: "info", Format: format})
+		logger.Info("hello", "n", 1)
 		require.Contains(t, out.String(), want)
 	}
 	f("json", `"msg":"hello","n":1}`)
@@ -25,7 +26,8 @@ func TestLogLevels(t *testing.T) {
 	f := func(level string, want int) {
 		t.Helper()
 		var out bytes.Buffer
-		logger := newLogger(&out, config.Log{Level: level, Format: "text"})
+		logger, changeable := newLogger(&out, config.Log{Level: "error", Format: "text"})
+		changeable.Set(levelOf(config.Log{Level: level}))
 		logger.Debug("")
 		logger.Info("")
 		logger.Warn("")
@@ -40,7 +42,7 @@ func TestLogLevels(t *testing.T) {
 
 func TestCredentialsAreNotLogged(t *testing.T) {
 	var out bytes.Buffer
-	logger := newLogger(&out, config.Log{Level: "info", Format: "json"})
+	logger, _ := newLogger(&out, config.Log{Level: "info", Format: "json"})
 	logger.With("Authorization", "CANARY").WithGroup("g").Info("m",
 		"api_key", "CANARY", "x-api-key", "CANARY", "apiKey", "CANARY", "upstream_api_key", "CANARY", "proxy-authorization", "CANARY",
 		"password", "CANARY", "client_secret", "CANARY", "set-cookie", "CANARY", "access_token", "CANARY", "secret", config.Secret("CANARY"))

@@ -11,5 +11,6 @@ import (
 
 func main() {
 	spareProcessor(os.LookupEnv)
+	limitMemory(os.LookupEnv)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.LookupEnv))
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,8 +26,8 @@ func (p *program) repriceCommand() *cobra.Command {
 		Short: "Give old exchanges the prices of the configuration",
 		Long: `Work out again what the exchanges in the ledger cost, with the prices of the
 configuration as they are now, and correct their costs and the sums of the days. It
-may be done beside a running sluice, and again after an interruption. Exchanges of
-providers that are not configured any more keep their costs.
+may be done beside a running sluice, and again after an interruption. What was asked
+of providers that are not configured any more keeps its cost.
 
 --since and --until bound when the exchanges began: a time as 2006-01-02T15:04:05Z,
 a day as 2006-01-02, or a span back from now as 24h or 7d. Without them all are
@@ -86,12 +88,22 @@ type repricing struct {
 	before, after total
 }
 
-// total is a sum of costs.
-type total struct{ nano, unpriced int64 }
+// total is a sum of costs, and how many exchanges and abandoned attempts are not in it.
+type total struct{ nano, unpriced, unpricedAttempts int64 }
 
-func (t *total) add(cost *int64) {
+// add adds what a record and its abandoned attempts cost.
+func (t *total) add(r *accounting.Record) {
+	t.addCost(r.CostNanoUSD, &t.unpriced)
+	for i := range r.Attempts {
+		if a := &r.Attempts[i]; a.Abandoned() {
+			t.addCost(a.CostNanoUSD, &t.unpricedAttempts)
+		}
+	}
+}
+
+func (t *total) addCost(cost, unpriced *int64) {
 	if cost == nil {
-		t.unpriced++
+		*unpriced++
 		return
 	}
 	t.nano += *cost
@@ -130,18 +142,26 @@ func (r *repricing) run(ctx context.Context, cfg *config.Config, stdout io.Write
 // look prices a copy of a record, so that nothing is written.
 func (r *repricing) look(record *accounting.Record) {
 	again := *record
+	again.Attempts = slices.Clone(record.Attempts)
 	if r.prices.Reprice(&again) {
 		r.changed++
 	}
-	r.before.add(record.CostNanoUSD)
-	r.after.add(again.CostNanoUSD)
+	r.before.add(record)
+	r.after.add(&again)
 }
 
 // String returns the sum in USD.
 func (t total) String() string {
 	text := prices.Rate(t.nano).String() + " USD"
+	var without []string
 	if t.unpriced > 0 {
-		text += ", and " + plural(t.unpriced, "exchange") + " without a price"
+		without = append(without, plural(t.unpriced, "exchange"))
+	}
+	if t.unpricedAttempts > 0 {
+		without = append(without, plural(t.unpricedAttempts, "abandoned attempt"))
+	}
+	if len(without) > 0 {
+		text += ", and " + strings.Join(without, " and ") + " without a price"
 	}
 	return text
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // keepExchanges puts exchanges of 1,000 tokens in and 100 out into new books, each without
-// a cost, and returns a configuration that has them.
-func keepExchanges(t *testing.T, starts ...time.Time) (config string) {
+// a cost and with some attempts, and returns a configuration that has them.
+func keepExchanges(t *testing.T, attempts []accounting.Attempt, starts ...time.Time) (config string) {
 	t.Helper()
 	folder := t.TempDir()
 	url := "sqlite://" + filepath.Join(folder, "ledger.db")
@@ -30,7 +30,8 @@ func keepExchanges(t *testing.T, starts ...time.Time) (config string) {
 		require.NoError(t, kept.Finish(&accounting.Record{
 			UID: accounting.NewUID(), ID: "x", Start: start, Provider: "openai", ModelAsked: "fast", ModelServed: "gpt-4o-mini",
 			Outcome: accounting.OutcomeCompleted, UsageSource: accounting.SourceReported,
-			Usage: tokens.Usage{Input: tokens.Known(1000), Output: tokens.Known(100)},
+			Usage:    tokens.Usage{Input: tokens.Known(1000), Output: tokens.Known(100)},
+			Attempts: attempts,
 		}).Err())
 	}
 	require.NoError(t, kept.Close())
@@ -40,7 +41,7 @@ func keepExchanges(t *testing.T, starts ...time.Time) (config string) {
 
 func TestRepricingTheBooks(t *testing.T) {
 	day := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	config := keepExchanges(t, day, day.Add(24*time.Hour), day.Add(48*time.Hour))
+	config := keepExchanges(t, nil, day, day.Add(24*time.Hour), day.Add(48*time.Hour))
 	f := func(want string, args ...string) {
 		t.Helper()
 		got := execute(t, append([]string{"reprice", "--config", config}, args...)...)
@@ -53,6 +54,24 @@ func TestRepricingTheBooks(t *testing.T) {
 	f("3 exchanges looked at, 2 given another cost\n")
 	f("3 exchanges looked at, 0 given another cost\n")
 	f("0 exchanges looked at, 0 given another cost\n", "--until", "2026-11-20T00:00:00Z")
+}
+
+func TestRepricingAbandonedAttempts(t *testing.T) {
+	day := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	config := keepExchanges(t, []accounting.Attempt{{
+		ID: "x-1", Provider: "openai", Model: "gpt-4o-mini", Start: day, UsageSource: accounting.SourceEstimated,
+		Usage: tokens.Usage{Input: tokens.Known(1000), Output: tokens.Known(0)}, MayBill: accounting.MayBillPartial,
+	}, {ID: "x-2", Provider: "openai", Start: day, Final: true}}, day, day.Add(time.Hour))
+	f := func(want string, args ...string) {
+		t.Helper()
+		require.Equal(t, result{exitOK, want, ""}, execute(t, append(args, "--config", config)...))
+	}
+	// Each is 210,000 nano-USD and 1,000 * 150 for the attempt.
+	f("2 exchanges looked at, 2 would be given another cost\nnow:  0 USD, and 2 exchanges and 2 abandoned attempts without a price\nthen: 0.00072 USD\n",
+		"reprice", "--dry-run")
+	f("2 exchanges looked at, 2 given another cost\n", "reprice")
+	f("2 exchanges looked at, 0 given another cost\n", "reprice")
+	f("EXCHANGES  INPUT  OUTPUT  ABANDONED  COST USD  OF IT ABANDONED\n        2  4,000     200          2   0.00072          0.00030\n", "usage", "--by=")
 }
 
 func TestRepricingNeedsBooks(t *testing.T) {

@@ -4,8 +4,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,4 +59,97 @@ func TestServingOnATakenAddressExitsWithTwo(t *testing.T) {
 	got := command{args: []string{"--config", file}, env: stateIn(t)}.run(t.Context())
 	require.Equal(t, exitFailure, got.code)
 	require.Contains(t, got.stderr, "opening the API listener")
+}
+
+// served is a sluice that runs with a file.
+type served struct {
+	*running
+	t          *testing.T
+	file       string
+	api, admin string // base URLs
+}
+
+func startServing(t *testing.T, src string) *served {
+	t.Helper()
+	s := &served{t: t, file: write(t, "config.yaml", src)}
+	s.running = start(t, command{args: []string{"--config", s.file}, env: stateIn(t)})
+	require.Eventually(t, func() bool { return bannerAPI.MatchString(s.output.String()) }, 10*time.Second, time.Millisecond)
+	s.api = bannerAPI.FindStringSubmatch(s.output.String())[1]
+	s.admin = "http://" + bannerAdmin.FindStringSubmatch(s.output.String())[1]
+	return s
+}
+
+func (s *served) ask(method, url string) (status int, body string) {
+	s.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	request, err := http.NewRequestWithContext(s.t.Context(), method, url, nil)
+	require.NoError(s.t, err)
+	response, err := client.Do(request)
+	require.NoError(s.t, err)
+	content, err := io.ReadAll(response.Body)
+	require.NoError(s.t, err)
+	require.NoError(s.t, response.Body.Close())
+	return response.StatusCode, string(content)
+}
+
+// end stops it and wants it to have ended well.
+func (s *served) end() result {
+	s.t.Helper()
+	s.stop()
+	got := <-s.ended
+	require.Equal(s.t, exitOK, got.code, got.stderr)
+	return got
+}
+
+// row D9
+func TestReloadOfARunningSluice(t *testing.T) {
+	s := startServing(t, simulatorConfig)
+	status, body := s.ask(http.MethodPost, s.admin+"/-/reload")
+	require.Equal(t, 200, status, body)
+	require.JSONEq(t, `{"status":"reloaded"}`, body)
+
+	require.NoError(t, os.WriteFile(s.file, []byte(simulatorConfig+"nonsense: 1\nmodels: 3\n"), 0o600))
+	status, body = s.ask(http.MethodPost, s.admin+"/-/reload")
+	require.Equal(t, 400, status)
+	require.Contains(t, body, `"code":"reload_failed"`)
+	require.Contains(t, body, "nonsense: unknown key")
+	require.Contains(t, body, "models:")
+
+	require.NoError(t, os.WriteFile(s.file, []byte(simulatorConfig+"half_close: finish\n"), 0o600))
+	status, body = s.ask(http.MethodPost, s.admin+"/-/reload")
+	require.Equal(t, 409, status)
+	require.Contains(t, body, `"code":"fixed_setting"`)
+	require.Contains(t, body, "half_close")
+
+	// From here on less is logged. A signal has no answer.
+	require.NoError(t, os.WriteFile(s.file, []byte(simulatorConfig+"log: {level: error}\nkeep_alive: 1s\n"), 0o600))
+	self, err := os.FindProcess(os.Getpid())
+	require.NoError(t, err)
+	require.NoError(t, self.Signal(syscall.SIGHUP))
+	require.Eventually(t, func() bool {
+		_, metrics := s.ask(http.MethodGet, s.admin+"/metrics")
+		return strings.Contains(metrics, "sluice_config_reloads_total{result=\"ok\"} 2") &&
+			strings.Contains(metrics, "sluice_config_reloads_total{result=\"failed\"} 1") &&
+			strings.Contains(metrics, "sluice_config_reloads_total{result=\"fixed\"} 1") &&
+			strings.Contains(metrics, "sluice_config_last_reload_successful 1")
+	}, 10*time.Second, 10*time.Millisecond)
+	got := s.end()
+	require.Contains(t, got.stderr, "limits of this process")
+	require.NotContains(t, got.stderr, `"msg":"draining"`, "the level of the log has changed")
+}
+
+// row D1
+func TestDrainByAHook(t *testing.T) {
+	s := startServing(t, simulatorConfig)
+	status, _ := s.ask(http.MethodGet, s.admin+"/readyz")
+	require.Equal(t, 200, status)
+	status, body := s.ask(http.MethodGet, s.admin+"/-/drain")
+	require.Equal(t, 200, status)
+	require.JSONEq(t, `{"status":"drained"}`, body)
+	status, body = s.ask(http.MethodGet, s.admin+"/readyz")
+	require.Equal(t, 503, status)
+	require.Equal(t, "draining\n", body)
+	status, _ = s.ask(http.MethodGet, s.admin+"/livez")
+	require.Equal(t, 200, status)
+	s.end()
 }

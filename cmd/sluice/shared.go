@@ -6,35 +6,35 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/sluicehq/sluice/accounting/ledger"
-	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/limits"
-	"github.com/sluicehq/sluice/proxy"
 	"github.com/sluicehq/sluice/replicas"
 )
 
 // namespace begins the names of everything that sluice has in Redis.
 const namespace = "sluice"
 
-// instance tells this process from the other replicas, also after a restart on the same
-// host.
-var instance = func() string {
-	host, err := os.Hostname()
+// host names this machine, among others that may have the same name.
+var host = func() string {
+	name, err := os.Hostname()
 	if err != nil {
-		host = "localhost"
+		return "localhost"
 	}
-	var random [4]byte
+	return name
+}()
+
+// instance tells this process from the other replicas that share a Redis, also after a
+// restart on the same host. The ledger makes a name of its own.
+var instance = func() string {
+	var random [6]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
-	return host + "-" + strconv.Itoa(os.Getpid()) + "-" + hex.EncodeToString(random[:])
+	return host + "-" + hex.EncodeToString(random[:])
 }()
 
 // errRedisURL keeps the URL, which may hold a password, out of the message.
@@ -42,11 +42,11 @@ var errRedisURL = errors.New("redis: must be a URL as redis://user:password@host
 
 // openRedis returns a client of the shared Redis, nil if none is configured. It connects
 // when it is needed.
-func (s *service) openRedis(cfg *config.Config) (redis.UniversalClient, error) {
-	if cfg.Redis == "" {
+func (s *service) openRedis() (redis.UniversalClient, error) {
+	if s.cfg.Redis == "" {
 		return nil, nil
 	}
-	options, err := redis.ParseURL(string(cfg.Redis))
+	options, err := redis.ParseURL(string(s.cfg.Redis))
 	if err != nil {
 		return nil, errRedisURL
 	}
@@ -63,13 +63,13 @@ func (s *service) openRedis(cfg *config.Config) (redis.UniversalClient, error) {
 const limitsTimeout = 250 * time.Millisecond
 
 // openLimits makes the limits of this process, or those that it shares with others.
-func (s *service) openLimits(shared redis.UniversalClient, db *ledger.Books, logger *slog.Logger, registry prometheus.Registerer) *limits.Limiter {
+func (s *service) openLimits(shared redis.UniversalClient) *limits.Limiter {
 	o := limits.Options{
-		Redis: shared, Namespace: namespace, Instance: instance, Timeout: limitsTimeout, Logger: logger, Registerer: registry,
+		Redis: shared, Namespace: namespace, Instance: instance, Timeout: limitsTimeout, Logger: s.logger, Registerer: s.registry,
 	}
-	if db != nil {
+	if s.db != nil {
 		o.Seed = func(ctx context.Context, who limits.Subject, b limits.Budget, _ string, since time.Time) (int64, error) {
-			return spent(ctx, db, who, b, since)
+			return spent(ctx, s.db, who, b, since)
 		}
 	}
 	limiter := limits.New(o)
@@ -107,18 +107,18 @@ func spent(ctx context.Context, db *ledger.Books, who limits.Subject, b limits.B
 }
 
 // joinReplicas lets the server and the other replicas ask each other.
-func (s *service) joinReplicas(ctx context.Context, shared redis.UniversalClient, server *proxy.Server, logger *slog.Logger, registry prometheus.Registerer) error {
+func (s *service) joinReplicas(ctx context.Context, shared redis.UniversalClient) error {
 	if shared == nil {
 		return nil
 	}
 	bus, err := replicas.Open(ctx, replicas.Options{
-		Redis: shared, Namespace: namespace, Instance: instance, Logger: logger, Registerer: registry,
-		Answer: server.Answer,
+		Redis: shared, Namespace: namespace, Instance: instance, Logger: s.logger, Registerer: s.registry,
+		Answer: s.server.Answer,
 	})
 	if err != nil {
 		return fmt.Errorf("joining the other replicas: %w", err)
 	}
 	s.closers = append(s.closers, bus.Close)
-	server.Join(bus)
+	s.server.Join(bus)
 	return nil
 }

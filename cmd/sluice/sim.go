@@ -52,7 +52,7 @@ func (p *program) simulate(ctx context.Context, listen string, options simulator
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	options.Logger = newLogger(p.stderr, config.Default().Log)
+	options.Logger, _ = newLogger(p.stderr, config.Default().Log)
 	server := simulator.New(options)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()

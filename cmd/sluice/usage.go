@@ -37,8 +37,12 @@ not. Both take a time (2026-01-31T09:00:00Z), a day, which begins at midnight UT
 from sums that are kept for ever; parts of days from the records that are left,
 with a note if some of them are gone.
 
+An exchange is counted once, at the provider whose answer the client got. What other
+attempts of it have used, that failed over or lost a race, is in the rows of their own
+providers; ABANDONED counts them, and OF IT ABANDONED is what of the cost is theirs.
+
 A cost is in USD. Where the provider may charge less or more for answers that were
-cut, MAY BE says how much; + marks sums that lack exchanges without a known price.
+cut, MAY BE says how much; + marks sums that lack what has no known price.
 --json writes one array of objects and --csv a header and rows, with costs in units
 of 1e-9 USD.
 

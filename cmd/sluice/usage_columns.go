@@ -29,6 +29,8 @@ var usageCounts = []struct {
 	{"cost_high_nano_usd", "", func(u *ledger.Usage) *int64 { return &u.CostHighNanoUSD }},
 	{"unpriced", "", func(u *ledger.Usage) *int64 { return &u.Unpriced }},
 	{"unbounded", "", func(u *ledger.Usage) *int64 { return &u.Unbounded }},
+	{"abandoned", "ABANDONED", func(u *ledger.Usage) *int64 { return &u.Abandoned }},
+	{"abandoned_cost_nano_usd", "", func(u *ledger.Usage) *int64 { return &u.AbandonedCostNanoUSD }},
 }
 
 // dimensionOf is the value of a dimension that was asked for.

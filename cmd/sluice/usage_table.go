@@ -19,7 +19,7 @@ func writeUsageTable(w io.Writer, by []ledger.Dimension, rows []ledger.Usage) er
 		return err
 	}
 	total := sumUsage(rows)
-	t := usageTable{left: len(by), decimals: decimalsOf(rows, total), ranges: hasRanges(rows)}
+	t := usageTable{left: len(by), decimals: decimalsOf(rows, total), abandoned: total.Abandoned > 0, ranges: hasRanges(rows)}
 	t.addHeader(by, total)
 	for i := range rows {
 		var names []string
@@ -39,7 +39,11 @@ func writeUsageTable(w io.Writer, by []ledger.Dimension, rows []ledger.Usage) er
 	if total.Unpriced == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "\n+ %s without a known price, which are not in the cost\n", plural(total.Unpriced, "exchange"))
+	noun := "exchange"
+	if total.Abandoned > 0 {
+		noun = "call" // of an exchange in the end, or one that was abandoned
+	}
+	_, err := fmt.Fprintf(w, "\n+ %s without a known price, which are not in the cost\n", plural(total.Unpriced, noun))
 	return err
 }
 
@@ -62,10 +66,11 @@ func sumUsage(rows []ledger.Usage) *ledger.Usage {
 
 // usageTable is a table whose first columns stand to the left and the others to the right.
 type usageTable struct {
-	left     int
-	decimals int
-	ranges   bool
-	lines    [][]string
+	left      int
+	decimals  int
+	abandoned bool // there are abandoned attempts
+	ranges    bool
+	lines     [][]string
 }
 
 // shown reports whether a column of the table is worth its place. The wholes always are.
@@ -90,6 +95,9 @@ func (t *usageTable) addHeader(by []ledger.Dimension, total *ledger.Usage) {
 		}
 	}
 	line = append(line, "COST USD")
+	if t.abandoned {
+		line = append(line, "OF IT ABANDONED")
+	}
 	if t.ranges {
 		line = append(line, "MAY BE")
 	}
@@ -104,18 +112,21 @@ func (t *usageTable) addRow(names []string, u, total *ledger.Usage) {
 		}
 	}
 	line = append(line, t.cost(u, total.Unpriced > 0))
+	if t.abandoned {
+		line = append(line, dollars(u.AbandonedCostNanoUSD, t.decimals))
+	}
 	if t.ranges {
 		line = append(line, t.mayBe(u))
 	}
 	t.lines = append(t.lines, line)
 }
 
-// cost is the cost of a row. One that lacks exchanges has a plus behind it, and the
-// others a space if any row has one.
+// cost is the cost of a row. One that lacks something has a plus behind it, and the others a
+// space if any row has one.
 func (t *usageTable) cost(u *ledger.Usage, plus bool) string {
 	cost := dollars(u.CostNanoUSD, t.decimals)
 	switch {
-	case u.Unpriced > 0 && u.Unpriced == u.Exchanges:
+	case u.Unpriced > 0 && u.Unpriced == u.Exchanges+u.Abandoned:
 		return "unknown+"
 	case u.Unpriced > 0:
 		return cost + "+"
@@ -218,7 +229,7 @@ func dollars(nanos int64, decimals int) string {
 func decimalsOf(rows []ledger.Usage, total *ledger.Usage) int {
 	decimals := minDecimals
 	need := func(u *ledger.Usage) {
-		for _, nanos := range []int64{u.CostNanoUSD, u.CostLowNanoUSD, u.CostHighNanoUSD} {
+		for _, nanos := range []int64{u.CostNanoUSD, u.CostLowNanoUSD, u.CostHighNanoUSD, u.AbandonedCostNanoUSD} {
 			fraction := strings.TrimRight(fmt.Sprintf("%09d", max(nanos, -nanos)%nanosPerDollar), "0")
 			decimals = max(decimals, len(fraction))
 		}

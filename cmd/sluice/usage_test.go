@@ -107,6 +107,36 @@ total                                    7  1,234,584  1,000,000      29  2.5012
 `, "\n"+r.out())
 }
 
+func TestUsageShowsWhatWasAbandoned(t *testing.T) {
+	r := newUsageRig(t)
+	abandoned := func(provider string, cost *int64) accounting.Attempt {
+		return accounting.Attempt{
+			ID: "a", Provider: provider, Start: newYear, Outcome: accounting.OutcomeUpstreamTimeout, Usage: used(100, 0),
+			UsageSource: accounting.SourceEstimated, MayBill: accounting.MayBillPartial,
+			CostNanoUSD: cost, CostLowNanoUSD: cost, CostHighNanoUSD: cost,
+		}
+	}
+	cost, other := int64(5_000_000), int64(1_000_000)
+	for _, attempts := range [][]accounting.Attempt{{abandoned("azure", &other)}, {abandoned("own", nil), abandoned("azure", &other)}, nil} {
+		require.NoError(t, r.ledger.Finish(&accounting.Record{
+			UID: accounting.NewUID(), ID: "r", Start: newYear, Provider: "openai", ModelAsked: "fast", Outcome: accounting.OutcomeCompleted,
+			UsageSource: accounting.SourceReported, Usage: used(100, 10), CostNanoUSD: &cost, CostLowNanoUSD: &cost, CostHighNanoUSD: &cost,
+			Attempts: append(attempts, accounting.Attempt{ID: "b", Provider: "openai", Start: newYear, Final: true}),
+		}).Err())
+	}
+	require.Equal(t, `
+PROVIDER  EXCHANGES  INPUT  OUTPUT  ABANDONED  COST USD  OF IT ABANDONED
+azure             0    200       0          2    0.002             0.002
+openai            3    300      30          0    0.015             0.000
+own               0    100       0          1  unknown+            0.000
+total             3    600      30          3    0.017+            0.002
+
++ 1 call without a known price, which are not in the cost
+`, "\n"+r.out("--by", "provider"))
+	require.Contains(t, r.out("--by=", "--json"), `"abandoned":3,"abandoned_cost_nano_usd":2000000}`)
+	require.Contains(t, r.out("--by=outcome", "--csv"), ",3,2000000\n")
+}
+
 func TestUsageAnswersInJSONAndCSV(t *testing.T) {
 	r := newUsageRig(t)
 	r.keep("alice", "fast", accounting.OutcomeCompleted, newYear, used(10, 20), 5, 4, 6)
@@ -119,15 +149,15 @@ func TestUsageAnswersInJSONAndCSV(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"outcome": "client_gone", "exchanges": 1.0, "input": 1.0, "input_cached": 0.0, "input_cache_write": 0.0, "input_audio": 0.0,
 		"output": 2.0, "output_reasoning": 0.0, "output_audio": 0.0, "cost_nano_usd": 7.0, "cost_low_nano_usd": 7.0,
-		"cost_high_nano_usd": 7.0, "unpriced": 0.0, "unbounded": 1.0,
+		"cost_high_nano_usd": 7.0, "unpriced": 0.0, "unbounded": 1.0, "abandoned": 0.0, "abandoned_cost_nano_usd": 0.0,
 	}, rows[0])
 	require.Equal(t, "completed", rows[1]["outcome"])
 	require.Equal(t, 2.0, rows[1]["exchanges"])
 
-	require.Equal(t, `day,model,exchanges,input,input_cached,input_cache_write,input_audio,output,output_reasoning,output_audio,cost_nano_usd,cost_low_nano_usd,cost_high_nano_usd,unpriced,unbounded
-2026-01-01,"a,""b""",1,1,0,0,0,2,0,0,7,7,7,0,1
-2026-01-01,fast,1,10,0,0,0,20,0,0,5,4,6,0,0
-2026-01-02,fast,1,3,0,0,0,4,0,0,0,0,0,1,0
+	require.Equal(t, `day,model,exchanges,input,input_cached,input_cache_write,input_audio,output,output_reasoning,output_audio,cost_nano_usd,cost_low_nano_usd,cost_high_nano_usd,unpriced,unbounded,abandoned,abandoned_cost_nano_usd
+2026-01-01,"a,""b""",1,1,0,0,0,2,0,0,7,7,7,0,1,0,0
+2026-01-01,fast,1,10,0,0,0,20,0,0,5,4,6,0,0,0,0
+2026-01-02,fast,1,3,0,0,0,4,0,0,0,0,0,1,0,0,0
 `, r.out("--by", "day,model", "--csv"))
 	require.Equal(t, r.out("--by", "day,model", "--csv"), r.out("--by", "day", "--by", "model", "--csv"))
 }

@@ -40,7 +40,7 @@ func newConn(p *Provider, raw *net.TCPConn, id int, m mode) *Conn {
 		in: newInbox(), left: newDeparture(),
 		closed: make(chan struct{}), free: make(chan struct{}),
 	}
-	if m.tls != nil && !m.silent {
+	if m.tls != nil && !m.silent && m.handshake == Finished {
 		c.stream = tls.Server(raw, m.tls)
 	}
 	return c
@@ -126,6 +126,10 @@ func (c *Conn) pump() {
 // handshake reports whether the connection can be read. A refused handshake is
 // counted and closes the connection.
 func (c *Conn) handshake() bool {
+	if c.mode.handshake != Finished {
+		c.breakHandshake()
+		return false
+	}
 	t, ok := c.stream.(*tls.Conn)
 	if !ok {
 		return true

@@ -26,6 +26,7 @@ type Exchange struct {
 	N       int // count of the request on its connection, from 1
 	Seq     int // count of the request on its provider, from 1
 
+	order    int64 // among the requests of all providers
 	bodyHeld bool
 	ended    chan struct{}
 

@@ -5,6 +5,13 @@
 // Every accepted connection has a goroutine that reads all the time, whatever
 // the script is doing, which is how a close is noticed at once. Everything a
 // Provider started has ended when the test's cleanup is over.
+//
+// What goes wrong before a request is a method of Provider: RefuseAll and
+// AcceptAgain, AcceptThenSilent, NeverHandshake, BreakHandshake, TLS with the
+// certificates of an Authority. What goes wrong in an answer is a Script: Refusal
+// with the RetryAfterForms, Silent, Stalled, Failing, Page, WrongJSON, Cut,
+// Unsolicited, Late, or one of the test's own. InTurn gives each call another one.
+// CallsTo tells in which order several providers were called.
 package fakeprovider
 
 import (
@@ -30,12 +37,13 @@ type Script func(e *Exchange)
 // ReceiveBuffer and their like) act on connections accepted afterwards, so they
 // belong before the first request.
 type Provider struct {
-	tb testing.TB
-	ln *net.TCPListener
-	wg sync.WaitGroup
+	tb   testing.TB
+	addr *net.TCPAddr
+	wg   sync.WaitGroup
 
 	mu         sync.Mutex
 	changed    chan struct{} // closed and replaced whenever the fields below change
+	ln         *net.TCPListener
 	closed     bool
 	script     Script
 	mode       mode
@@ -49,6 +57,7 @@ type Provider struct {
 type mode struct {
 	tls       *tls.Config
 	https     bool // what URL says
+	handshake Handshake
 	silent    bool
 	holdBody  bool
 	slowBytes int
@@ -63,9 +72,8 @@ func New(tb testing.TB) *Provider {
 	if err != nil {
 		tb.Fatalf("listening for the fake provider: %v", err)
 	}
-	p := &Provider{tb: tb, ln: ln, script: DefaultScript, changed: make(chan struct{})}
-	p.wg.Add(1)
-	go p.accept()
+	p := &Provider{tb: tb, ln: ln, addr: ln.Addr().(*net.TCPAddr), script: DefaultScript, changed: make(chan struct{})}
+	p.wg.Go(func() { p.accept(ln) })
 	tb.Cleanup(p.Close)
 	return p
 }
@@ -82,7 +90,7 @@ func (p *Provider) URL() string {
 }
 
 // Addr is the host:port the provider listens on.
-func (p *Provider) Addr() string { return p.ln.Addr().String() }
+func (p *Provider) Addr() string { return p.addr.String() }
 
 // Handle sets the script of requests that arrive from now on.
 func (p *Provider) Handle(s func(e *Exchange)) {
@@ -126,7 +134,7 @@ func (p *Provider) ReadSlowly(n int, every time.Duration) {
 // makes the peer's writes block early.
 func (p *Provider) ReceiveBuffer(bytes int) {
 	p.tb.Helper()
-	raw, err := p.ln.SyscallConn()
+	raw, err := p.listener().SyscallConn()
 	if err == nil {
 		err = setReceiveBuffer(raw, bytes)
 	}
@@ -135,12 +143,36 @@ func (p *Provider) ReceiveBuffer(bytes int) {
 	}
 }
 
+func (p *Provider) listener() *net.TCPListener {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ln
+}
+
 // RefuseAll closes the listening socket: new connections are refused, those that
 // are open stay.
 func (p *Provider) RefuseAll() {
-	if err := p.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := p.listener().Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		p.tb.Errorf("closing the fake provider's listener: %v", err)
 	}
+}
+
+// AcceptAgain takes connections again after RefuseAll, on the same address. It fails
+// the test if somebody else has the address now; call it from the test's own goroutine.
+func (p *Provider) AcceptAgain() {
+	p.tb.Helper()
+	ln, err := net.ListenTCP("tcp4", p.addr)
+	if err != nil {
+		p.tb.Fatalf("listening for the fake provider again: %v", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		_ = ln.Close()
+		return
+	}
+	p.ln = ln
+	p.wg.Go(func() { p.accept(ln) })
 }
 
 // Close closes the listener and every connection and waits until all scripts and
@@ -173,10 +205,9 @@ func (p *Provider) setMode(change func(*mode)) {
 	change(&p.mode)
 }
 
-func (p *Provider) accept() {
-	defer p.wg.Done()
+func (p *Provider) accept(ln *net.TCPListener) {
 	for {
-		raw, err := p.ln.AcceptTCP()
+		raw, err := ln.AcceptTCP()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -214,7 +245,7 @@ func (p *Provider) addExchange(e *Exchange) Script {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.exchanges = append(p.exchanges, e)
-	e.Seq = len(p.exchanges)
+	e.Seq, e.order = len(p.exchanges), arrivals.Add(1)
 	p.notify()
 	return p.script
 }

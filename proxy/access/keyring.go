@@ -29,8 +29,8 @@ const DefaultRefresh = 5 * time.Second
 
 // Options of a Keyring.
 type Options struct {
-	// Configured are the keys of a loaded configuration. They go before stored keys with
-	// the same alias or the same hash.
+	// Configured are the keys of a loaded configuration, until SetConfigured. They go before
+	// stored keys with the same alias or the same hash.
 	Configured []config.Key
 	// Store is nil when the configuration has all keys.
 	Store Store
@@ -44,17 +44,19 @@ type Options struct {
 
 // Keyring knows the keys that clients may use. All methods are safe for concurrent use.
 type Keyring struct {
-	configured []config.Key
-	store      Store
-	logger     *slog.Logger
-	every      time.Duration
-	metrics    *metrics
+	store   Store
+	logger  *slog.Logger
+	every   time.Duration
+	metrics *metrics
 
 	current atomic.Pointer[snapshot]
 
-	reading  chan struct{}   // held by who reads the store and replaces the snapshot
-	outage   bool            // the store could not be read; by whoever reads
-	shadowed map[string]bool // stored aliases that gave way to the configuration; by whoever reads
+	// replacing is held by who replaces the snapshot, and never while the store is read.
+	replacing sync.Mutex
+	shadowed  map[string]bool // stored aliases that gave way to the configuration; under replacing
+
+	reading chan struct{} // held by who reads the store
+	outage  bool          // the store could not be read; by whoever reads
 
 	wanted chan struct{} // asks the loop for a refresh
 	stop   context.CancelFunc
@@ -64,9 +66,11 @@ type Keyring struct {
 
 // snapshot is what the keyring knows at a time. It is never changed.
 type snapshot struct {
-	byHash  map[[sha256.Size]byte]*holder
-	byAlias map[string]*holder
-	aliases []string // in their order
+	byHash     map[[sha256.Size]byte]*holder
+	byAlias    map[string]*holder
+	aliases    []string // in their order
+	configured []config.Key
+	stored     []ledger.StoredKey
 	// known tells that the store was read, or that there is none.
 	known  bool
 	readAt time.Time
@@ -77,6 +81,7 @@ type snapshot struct {
 type holder struct {
 	caller   *Caller // nil if the settings cannot be used
 	refused  bool
+	stored   bool
 	settings string // as stored
 }
 
@@ -86,7 +91,7 @@ type holder struct {
 // hash in Configured which is none.
 func New(ctx context.Context, o Options) (*Keyring, error) {
 	k := &Keyring{
-		configured: slices.Clone(o.Configured), store: o.Store, logger: o.Logger, every: o.Refresh,
+		store: o.Store, logger: o.Logger, every: o.Refresh,
 		reading: make(chan struct{}, 1), wanted: make(chan struct{}, 1), shadowed: map[string]bool{},
 	}
 	if k.logger == nil {
@@ -95,11 +100,11 @@ func New(ctx context.Context, o Options) (*Keyring, error) {
 	if k.every <= 0 {
 		k.every = DefaultRefresh
 	}
-	first := &snapshot{known: k.store == nil, readAt: time.Now()}
-	if err := first.fill(k, nil); err != nil {
+	k.current.Store(&snapshot{})
+	first := &snapshot{configured: slices.Clone(o.Configured), known: k.store == nil, readAt: time.Now()}
+	if err := k.replace(first); err != nil {
 		return nil, err
 	}
-	k.current.Store(first)
 	if err := k.register(o.Registerer); err != nil {
 		return nil, err
 	}
@@ -180,13 +185,42 @@ func (k *Keyring) Aliases() []string { return k.current.Load().aliases }
 func (k *Keyring) HasAdmin() bool { return k.current.Load().counts.admins > 0 }
 
 // Configured lists the keys of the configuration. Nobody may change what they refer to.
-func (k *Keyring) Configured() []config.Key { return slices.Clone(k.configured) }
+func (k *Keyring) Configured() []config.Key { return slices.Clone(k.current.Load().configured) }
 
-// fill puts the keys of the configuration and then those of the store into a new snapshot.
-func (s *snapshot) fill(k *Keyring, stored []ledger.StoredKey) error {
-	s.byHash = make(map[[sha256.Size]byte]*holder, len(k.configured)+len(stored))
-	s.byAlias = make(map[string]*holder, len(k.configured)+len(stored))
-	for _, key := range k.configured {
+// SetConfigured replaces the keys of the configuration, all at once: from its return on, a key
+// that is not among them and not in the store is unknown. Callers that were identified before
+// stay as they are. It does not wait for the store. The error is that of a hash which is
+// none; then nothing has changed.
+func (k *Keyring) SetConfigured(keys []config.Key) error {
+	k.replacing.Lock()
+	defer k.replacing.Unlock()
+	now := k.current.Load()
+	return k.replace(&snapshot{
+		configured: slices.Clone(keys), stored: now.stored, known: now.known, readAt: now.readAt,
+	})
+}
+
+// setStored replaces the keys of the store, as they were at a time.
+func (k *Keyring) setStored(stored []ledger.StoredKey, at time.Time) error {
+	k.replacing.Lock()
+	defer k.replacing.Unlock()
+	return k.replace(&snapshot{configured: k.current.Load().configured, stored: stored, known: true, readAt: at})
+}
+
+// replace fills a snapshot and makes it the current one. Whoever calls it is replacing.
+func (k *Keyring) replace(next *snapshot) error {
+	if err := next.fill(k); err != nil {
+		return err
+	}
+	k.current.Store(next)
+	return nil
+}
+
+// fill makes what is looked up of the keys of the configuration and then those of the store.
+func (s *snapshot) fill(k *Keyring) error {
+	s.byHash = make(map[[sha256.Size]byte]*holder, len(s.configured)+len(s.stored))
+	s.byAlias = make(map[string]*holder, len(s.configured)+len(s.stored))
+	for _, key := range s.configured {
 		sum, ok := hashOf(key.SHA256)
 		if !ok {
 			return fmt.Errorf("the key %s has no SHA-256 of 64 hex digits", key.Alias)
@@ -195,7 +229,7 @@ func (s *snapshot) fill(k *Keyring, stored []ledger.StoredKey) error {
 		s.byHash[sum], s.byAlias[key.Alias] = h, h
 		s.counts.add(h)
 	}
-	for _, key := range stored {
+	for _, key := range s.stored {
 		s.add(k, key)
 	}
 	s.aliases = slices.Sorted(maps.Keys(s.byAlias))
@@ -203,7 +237,7 @@ func (s *snapshot) fill(k *Keyring, stored []ledger.StoredKey) error {
 }
 
 // add puts a key of the store into a snapshot, unless the configuration has its alias or its
-// hash. Whoever calls it reads the store.
+// hash. Whoever calls it is replacing.
 func (s *snapshot) add(k *Keyring, key ledger.StoredKey) {
 	sum, _ := hashOf(key.SHA256) // what is no hash becomes one that no key has
 	if s.byHash[sum] != nil || s.byAlias[key.Alias] != nil {
@@ -230,8 +264,8 @@ func hashOf(text string) (sum [sha256.Size]byte, ok bool) {
 // holderOf makes the holder of a stored key. What was read of its settings before is used
 // again. A key whose settings cannot be used is refused: they may hold a limit.
 func (k *Keyring) holderOf(key ledger.StoredKey) *holder {
-	h := &holder{refused: key.DisabledAt != nil, settings: string(key.Settings)}
-	if before := k.current.Load().byAlias[key.Alias]; before != nil && before.settings == h.settings {
+	h := &holder{refused: key.DisabledAt != nil, stored: true, settings: string(key.Settings)}
+	if before := k.current.Load().byAlias[key.Alias]; before != nil && before.stored && before.settings == h.settings {
 		h.caller = before.caller
 		h.refused = h.refused || h.caller == nil
 		return h

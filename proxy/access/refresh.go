@@ -36,11 +36,9 @@ func (k *Keyring) Refresh(ctx context.Context) error {
 		}
 		return fmt.Errorf("reading the stored keys: %w", err)
 	}
-	next := &snapshot{known: true, readAt: began}
-	if err := next.fill(k, stored); err != nil {
+	if err := k.setStored(stored, began); err != nil {
 		return err
 	}
-	k.current.Store(next)
 	if k.outage {
 		k.outage = false
 		k.logger.Info("the stored keys can be read again")

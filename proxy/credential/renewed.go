@@ -22,7 +22,7 @@ type lease[T any] struct {
 type renewed[T any] struct {
 	fetching shared[*lease[T]]
 	current  atomic.Pointer[lease[T]]
-	next     atomic.Int64 // when a renewal may be tried again, in Unix nanoseconds
+	tried    atomic.Pointer[time.Time] // the last renewal
 }
 
 // prepare sets how the value is fetched. It is called before the first get.
@@ -43,7 +43,7 @@ func (r *renewed[T]) get(ctx context.Context) (T, error) {
 		now := time.Now()
 		usable := l.end.IsZero() || now.Before(l.end)
 		if usable && !now.Before(l.renew) {
-			r.renewAhead(now)
+			r.renewAhead()
 		}
 		if usable {
 			return l.value, nil
@@ -59,9 +59,9 @@ func (r *renewed[T]) get(ctx context.Context) (T, error) {
 
 // renewAhead starts a fetch for which nobody waits. If it fails, a later request
 // tries again.
-func (r *renewed[T]) renewAhead(now time.Time) {
-	next := r.next.Load()
-	if now.UnixNano() >= next && r.next.CompareAndSwap(next, now.Add(renewPause).UnixNano()) {
+func (r *renewed[T]) renewAhead() {
+	now, last := time.Now(), r.tried.Load()
+	if (last == nil || now.Sub(*last) >= renewPause) && r.tried.CompareAndSwap(last, &now) {
 		r.fetching.start()
 	}
 }

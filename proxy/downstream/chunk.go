@@ -33,6 +33,9 @@ type chunkFilter struct {
 	room   int64 // body bytes that may still come
 	spent  int   // bytes of extensions so far
 	tail   int   // bytes of trailer so far
+
+	payer *Conn // pays for the memory of the body; nil if nobody has to
+	paid  int64 // body bytes that are paid for and not announced yet
 }
 
 // filter reads p and moves the bytes to keep to its front. kept counts those,
@@ -101,7 +104,7 @@ func want(c, expected byte, err *RequestError) *RequestError {
 
 func (f *chunkFilter) sizeByte(c byte) (keep bool, err *RequestError) {
 	if d, ok := hexDigit(c); ok {
-		if f.digits++; f.digits > maxSizeDigits || f.size > 1<<58 {
+		if f.digits++; f.digits > maxSizeDigits || f.size >= 1<<58 {
 			return false, errChunkSize
 		}
 		f.size = f.size<<4 | d
@@ -141,11 +144,25 @@ func (f *chunkFilter) endSize(c byte) *RequestError {
 		return errBodyTooLarge
 	}
 	f.room -= f.size
+	if !f.pay() {
+		return errOverloaded
+	}
 	f.state = chunkData
 	if f.size == 0 {
 		f.state = chunkTrailerStart
 	}
 	return nil
+}
+
+// pay reserves memory for the chunk whose size has just been read: fasthttp makes
+// room for all of it when it sees the size.
+func (f *chunkFilter) pay() bool {
+	if f.paid -= f.size; f.paid >= 0 || f.payer == nil {
+		return true
+	}
+	step := (-f.paid + memoryStep - 1) / memoryStep * memoryStep
+	f.paid += step
+	return f.payer.reserve(step)
 }
 
 func (f *chunkFilter) trailerByte(c byte) (keep bool, err *RequestError) {

@@ -16,6 +16,9 @@ type Config struct {
 	// By default such a client counts as gone.
 	HalfCloseFinish bool
 
+	// The fields up to MaxConnsPerIP are those that Server.Configure changes while
+	// the server runs.
+
 	// MaxHeaderBytes bounds a request's head: request line, fields and the
 	// empty line. Default 32 KiB.
 	MaxHeaderBytes int
@@ -33,6 +36,19 @@ type Config struct {
 	// IdleTimeout is how long a connection may wait for a first byte, whether
 	// of its first request or of a later one. Default 60 s.
 	IdleTimeout time.Duration
+
+	// MaxConns bounds the open connections. One beyond it is closed as soon as it
+	// is accepted. Default half of the descriptors that this process may have
+	// (RLIMIT_NOFILE) without 64 kept for other things, and at least 64.
+	MaxConns int
+	// MaxConnsPerIP bounds the open connections of one IPv4 address or IPv6 /64;
+	// connections over a unix socket are not counted here. Default no limit.
+	MaxConnsPerIP int
+
+	// Memory bounds what the bodies of requests may take together: a request for
+	// whose body there is no room is refused with 503 before it is read. Default
+	// none.
+	Memory *Memory
 
 	// UserTimeout is how long sent data may stay unacknowledged before the
 	// kernel gives the client up (TCP_USER_TIMEOUT, Linux). The kernel counts a
@@ -55,7 +71,8 @@ type Config struct {
 	Hosts []string
 
 	// TLS makes the server speak TLS with this configuration. It is cloned, and
-	// offers http/1.1 only.
+	// offers http/1.1 only. A Certificate's Get as its GetCertificate lets the
+	// certificate change while the server runs.
 	TLS *tls.Config
 
 	// Watcher notices on Linux that a client leaves. Whoever made it closes it
@@ -66,24 +83,23 @@ type Config struct {
 	// before its last byte arrived. It must be quick and safe for concurrent use.
 	OnAbortedUpload func()
 
+	// OnRefusedConn, when set, is called for each connection that was closed as
+	// soon as it was accepted, with the reason: "connections" or
+	// "connections_per_ip". It runs on the goroutine that accepts, so it must be
+	// quick.
+	OnRefusedConn func(reason string)
+
 	// Logger gets what an operator should know; nothing a client sent is ever
 	// written to it. Default slog.Default.
 	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
-	orDefault(&c.MaxHeaderBytes, 32<<10)
-	orDefault(&c.MaxBodyBytes, 32<<20)
-	orDefault(&c.HeaderTimeout, 10*time.Second)
-	orDefault(&c.BodyTimeout, 30*time.Second)
-	orDefault(&c.IdleTimeout, 60*time.Second)
 	orDefault(&c.UserTimeout, 20*time.Second)
 	orDefault(&c.KeepAliveIdle, 15*time.Second)
 	orDefault(&c.KeepAliveInterval, 5*time.Second)
 	orDefault(&c.KeepAliveCount, 3)
 	orDefault(&c.SendBuffer, 256<<10)
-	c.MaxHeaderBytes = max(c.MaxHeaderBytes, smallInbox)
-	c.MaxBodyBytes = max(c.MaxBodyBytes, 1)
 	hosts := make([]string, 0, len(c.Hosts))
 	for _, host := range c.Hosts {
 		hosts = append(hosts, strings.ToLower(host))
@@ -91,6 +107,9 @@ func (c Config) withDefaults() Config {
 	c.Hosts = hosts
 	if c.OnAbortedUpload == nil {
 		c.OnAbortedUpload = func() {}
+	}
+	if c.OnRefusedConn == nil {
+		c.OnRefusedConn = func(string) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -100,6 +119,15 @@ func (c Config) withDefaults() Config {
 		c.TLS.NextProtos = []string{"http/1.1"}
 	}
 	return c
+}
+
+// live returns the settings that may change, as they are at the start.
+func (c *Config) live() Live {
+	return Live{
+		MaxHeaderBytes: c.MaxHeaderBytes, MaxBodyBytes: c.MaxBodyBytes,
+		HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, IdleTimeout: c.IdleTimeout,
+		MaxConns: c.MaxConns, MaxConnsPerIP: c.MaxConnsPerIP,
+	}.withDefaults()
 }
 
 func orDefault[T comparable](field *T, value T) {

@@ -3,6 +3,7 @@ package downstream
 import (
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,8 @@ type Conn struct {
 
 	presence presence
 	watched  registration
+	// origin is where the census counts the connection.
+	origin netip.Addr
 
 	// held are bytes that arrived behind the request being served.
 	held []byte
@@ -34,6 +37,8 @@ type Conn struct {
 	closed atomic.Bool
 	// lifted is true while the kernel's limit on unacknowledged data is off.
 	lifted atomic.Bool
+	// reserved is what the present request's body holds of Config.Memory.
+	reserved atomic.Int64
 	// turn counts the changes of owner, so that an exchange which forgot to end
 	// its turn can be told from one whose connection has moved on.
 	turn atomic.Uint64
@@ -144,6 +149,7 @@ func (c *Conn) IsTLS() bool { return c.tls != nil }
 // afterwards.
 func (c *Conn) Resume() {
 	c.turn.Add(1)
+	c.ReleaseMemory()
 	if c.KeepAlive() && !c.Gone() {
 		c.srv.spawn(c.serve)
 		return
@@ -157,12 +163,14 @@ func (c *Conn) Resume() {
 // under TLS. The caller must not use the connection afterwards.
 func (c *Conn) Part() {
 	c.turn.Add(1)
+	c.ReleaseMemory()
 	c.srv.spawn(c.part)
 }
 
 // Close closes the socket at once, without a TLS farewell, from any goroutine. A
 // write that blocks fails. Repeated calls do nothing.
 func (c *Conn) Close() {
+	c.ReleaseMemory() // each time: a body may go on arriving for a moment
 	if c.closed.Swap(true) {
 		return
 	}
@@ -174,18 +182,31 @@ func (c *Conn) Close() {
 // detaches it.
 func (c *Conn) serve() {
 	defer c.contain()
-	s := &session{conn: c}
-	_ = c.srv.http.ServeConn(s) // its errors may quote what the client sent
+	for c.serveWith(c.srv.live.Load()) {
+	}
+}
+
+// serveWith serves requests with one engine, and tells whether the next one needs
+// another.
+func (c *Conn) serveWith(limits *bounds) (again bool) {
+	s := &session{conn: c, limits: limits}
+	_ = limits.engine.http.ServeConn(s) // its errors may quote what the client sent
 	run := s.run
 	s.release()
-	switch {
-	case run != nil:
+	if run != nil {
 		c.launch(run)
+		return false
+	}
+	c.ReleaseMemory()
+	switch {
+	case s.moving:
+		return true
 	case s.parting():
 		c.part()
 	default:
 		c.Close()
 	}
+	return false
 }
 
 // contain closes the connection of a goroutine that panicked.
@@ -211,7 +232,11 @@ func (c *Conn) exchange(run func(*Conn), turn uint64) {
 		if v != nil {
 			c.srv.logPanic("panic in a detached exchange", v)
 		}
-		if c.turn.Load() == turn && !c.closed.Load() {
+		if c.turn.Load() != turn {
+			return
+		}
+		c.ReleaseMemory()
+		if !c.closed.Load() {
 			c.Close()
 			c.Unwatch()
 		}

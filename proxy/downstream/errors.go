@@ -3,6 +3,7 @@ package downstream
 import (
 	"errors"
 	"net/http"
+	"time"
 )
 
 // RequestError is a request that was refused before any handler saw it. It
@@ -14,6 +15,9 @@ type RequestError struct {
 	Code string
 	// Message is one sentence for people.
 	Message string
+	// RetryAfter is when to try again, in whole seconds; 0 says nothing. The server
+	// adds the Retry-After field to the answer itself.
+	RetryAfter time.Duration
 }
 
 // Error returns the message.
@@ -29,6 +33,7 @@ const (
 	codeMisdirected       = "misdirected_request"
 	codeHeadersTooLarge   = "headers_too_large"
 	codeInternal          = "internal"
+	codeOverloaded        = "overloaded"
 )
 
 func badRequest(message string) *RequestError {
@@ -81,6 +86,11 @@ var (
 	errHeadTooLarge = &RequestError{
 		Status: http.StatusRequestHeaderFieldsTooLarge, Code: codeHeadersTooLarge,
 		Message: "The request's head is too large or has too many fields.",
+	}
+	errOverloaded = &RequestError{
+		Status: http.StatusServiceUnavailable, Code: codeOverloaded,
+		Message:    "The server has no room for the request's body now.",
+		RetryAfter: time.Second,
 	}
 	errPanic = &RequestError{
 		Status: http.StatusInternalServerError, Code: codeInternal,

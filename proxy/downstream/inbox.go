@@ -20,7 +20,7 @@ func (in *inbox) len() int { return len(in.data) - in.from }
 
 // largeInbox holds the largest head, an empty line in front of it, and the byte
 // that shows it to be too large.
-func (s *Server) largeInbox() int { return s.cfg.MaxHeaderBytes + 4 }
+func largeInbox(maxHeader int) int { return maxHeader + 4 }
 
 func (s *Server) takeInbox() *inbox {
 	if in, ok := s.smallInboxes.Get().(*inbox); ok {
@@ -31,13 +31,13 @@ func (s *Server) takeInbox() *inbox {
 
 // growInbox makes room for at least one more byte, in at most one step: a head
 // that outgrows the small size gets the largest.
-func (s *Server) growInbox(in *inbox) {
+func (s *Server) growInbox(in *inbox, maxHeader int) {
 	if len(in.data) < cap(in.data) {
 		return
 	}
 	large, ok := s.largeInboxes.Get().(*inbox)
-	if !ok {
-		large = &inbox{data: make([]byte, 0, s.largeInbox())}
+	if size := largeInbox(maxHeader); !ok || cap(large.data) < size {
+		large = &inbox{data: make([]byte, 0, size)}
 	}
 	large.data = append(large.data, in.data...)
 	large.from = in.from
@@ -50,7 +50,7 @@ func (s *Server) putInbox(in *inbox) {
 	switch cap(in.data) {
 	case smallInbox:
 		s.smallInboxes.Put(in)
-	case s.largeInbox():
+	case largeInbox(s.live.Load().MaxHeaderBytes):
 		s.largeInboxes.Put(in)
 	}
 }

@@ -146,6 +146,7 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
+// row D6
 func TestAcceptSurvivesPassingFailures(t *testing.T) {
 	for _, errno := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED, errors.New("odd")} {
 		t.Run(errno.Error(), func(t *testing.T) {
@@ -276,6 +277,7 @@ func TestConnectionThatSendsNothingIsNoAbortedUpload(t *testing.T) {
 	require.Zero(t, r.aborted.Load())
 }
 
+// row C6
 func TestSlowRequestsTimeOut(t *testing.T) {
 	short := withConfig(func(cfg *Config) {
 		cfg.HeaderTimeout = 50 * time.Millisecond
@@ -344,6 +346,7 @@ func TestBodyPaceAllowsASecondPerKiB(t *testing.T) {
 	require.Zero(t, p.deadline())
 }
 
+// row C12
 func TestRefusalIsReadableWhileTheClientStillSends(t *testing.T) {
 	r := newRig(t, withConfig(func(cfg *Config) { cfg.MaxBodyBytes = 1000 }))
 	for range 20 {

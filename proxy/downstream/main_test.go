@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ type rig struct {
 	*Server
 	addr     string
 	run      func(c *Conn)
+	handler  fasthttp.RequestHandler // in the place of answer
 	handled  atomic.Int64
 	aborted  atomic.Int64
 	detached atomic.Int64
@@ -40,6 +42,10 @@ type rig struct {
 type option func(r *rig, cfg *Config)
 
 func withRun(run func(c *Conn)) option { return func(r *rig, _ *Config) { r.run = run } }
+
+func withHandler(handler fasthttp.RequestHandler) option {
+	return func(r *rig, _ *Config) { r.handler = handler }
+}
 
 func withConfig(change func(cfg *Config)) option {
 	return func(_ *rig, cfg *Config) { change(cfg) }
@@ -60,8 +66,11 @@ func newRigOn(t testing.TB, ln net.Listener, options ...option) *rig {
 	for _, o := range options {
 		o(r, &cfg)
 	}
+	if r.handler == nil {
+		r.handler = r.answer
+	}
 	var err error
-	r.Server, err = NewServer(cfg, &fasthttp.Server{Handler: r.answer, ErrorHandler: explain})
+	r.Server, err = NewServer(cfg, &fasthttp.Server{Handler: r.handler, ErrorHandler: explain})
 	require.NoError(t, err)
 	go func() { r.served <- r.Serve(ln) }()
 	t.Cleanup(func() {
@@ -99,6 +108,33 @@ func answerOK(c *Conn) {
 		return
 	}
 	c.Resume()
+}
+
+// served is a request as its handler saw it.
+type served struct{ target, body string }
+
+// witness is a handler that notes what it serves.
+type witness struct {
+	mu   sync.Mutex
+	seen []served
+}
+
+func (w *witness) handle(rc *fasthttp.RequestCtx) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen = append(w.seen, served{target: string(rc.RequestURI()), body: string(rc.PostBody())})
+	if string(rc.Path()) == "/panic" {
+		panic("secret")
+	}
+}
+
+// take returns what was served since the last call.
+func (w *witness) take() []served {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seen := w.seen
+	w.seen = nil
+	return seen
 }
 
 // client is a raw connection to a rig.

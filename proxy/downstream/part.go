@@ -44,16 +44,12 @@ func (c *Conn) dropInput() {
 // isOwn tells whether the authority of an absolute-form target is this server:
 // a configured name, localhost, or the address the client connected to.
 func (c *Conn) isOwn(authority []byte) bool {
-	host := string(authority)
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = trimBrackets(host)
-	if equalFold([]byte(host), "localhost") {
+	host := hostOf(authority)
+	if equalFold(host, "localhost") {
 		return true
 	}
 	for _, name := range c.srv.cfg.Hosts {
-		if equalFold([]byte(host), name) {
+		if equalFold(host, name) {
 			return true
 		}
 	}
@@ -61,13 +57,6 @@ func (c *Conn) isOwn(authority []byte) bool {
 	if !ok {
 		return false
 	}
-	ip := net.ParseIP(host)
+	ip := net.ParseIP(string(host))
 	return ip != nil && ip.Equal(local.IP)
-}
-
-func trimBrackets(host string) string {
-	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
-		return host[1 : len(host)-1]
-	}
-	return host
 }

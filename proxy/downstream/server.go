@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +28,7 @@ const closeGrace = time.Second
 // Server accepts connections and serves them with a fasthttp.Server.
 type Server struct {
 	cfg     Config
-	http    *fasthttp.Server
+	live    atomic.Pointer[bounds]
 	handler fasthttp.RequestHandler
 	explain func(*fasthttp.RequestCtx, error)
 	watcher *watcher
@@ -36,6 +38,8 @@ type Server struct {
 
 	draining atomic.Bool
 	drained  chan struct{} // closed when draining starts
+
+	census census
 
 	mu        sync.Mutex
 	closing   bool
@@ -60,36 +64,19 @@ func NewServer(cfg Config, http *fasthttp.Server) (*Server, error) {
 	}
 	s := &Server{
 		cfg:       cfg.withDefaults(),
-		http:      http,
+		census:    census{byIP: make(map[netip.Addr]int)},
 		handler:   http.Handler,
 		explain:   http.ErrorHandler,
 		drained:   make(chan struct{}),
 		conns:     make(map[*Conn]struct{}),
 		listeners: make(map[net.Listener]struct{}),
 	}
-	s.configure()
+	http.Handler, http.ErrorHandler = s.handle, s.refuse
+	live := cfg.live()
+	s.live.Store(&bounds{Live: live, engine: newEngine(http, live.MaxHeaderBytes)})
 	var err error
 	s.watcher, err = newWatcher(s.cfg.Watcher)
 	return s, err
-}
-
-// configure leaves all deadlines to the session and every buffer to the time a
-// request is really being read.
-func (s *Server) configure() {
-	h := s.http
-	h.Handler = s.handle
-	h.ErrorHandler = s.refuse
-	h.ReadTimeout, h.WriteTimeout, h.IdleTimeout = 0, 0, 0
-	h.ReadBufferSize = s.cfg.MaxHeaderBytes + smallInbox
-	h.MaxRequestBodySize = int(s.cfg.MaxBodyBytes)
-	h.Concurrency = 1 << 30 // whoever owns the listener limits connections
-	h.ReduceMemoryUsage = true
-	h.NoDefaultServerHeader = true
-	h.SecureErrorLogMessage = true
-	h.DisablePreParseMultipartForm = true
-	h.StreamRequestBody = false
-	h.KeepHijackedConns = false
-	h.DisableKeepalive = false
 }
 
 // handle runs the handler of one request, and contains its panics: fasthttp
@@ -125,6 +112,9 @@ func (s *Server) refuse(rc *fasthttp.RequestCtx, _ error) {
 		err = errNotHTTP
 	}
 	s.explain(rc, err)
+	if err.RetryAfter > 0 {
+		rc.Response.Header.Set("Retry-After", strconv.Itoa(int(err.RetryAfter.Seconds())))
+	}
 }
 
 // Draining tells whether Drain or Close was called.
@@ -206,17 +196,26 @@ func (s *Server) spawn(f func()) {
 	}()
 }
 
-// admit takes an accepted socket in and serves it.
+// admit takes an accepted socket in and serves it, or closes it at once when there
+// are too many.
 func (s *Server) admit(conn net.Conn) {
+	from, limits := origin(conn.RemoteAddr()), s.live.Load()
+	if refused := s.census.enter(from, limits.MaxConns, limits.MaxConnsPerIP); refused != "" {
+		_ = conn.Close()
+		s.cfg.OnRefusedConn(refused)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
+		s.census.leave(from)
 		_ = conn.Close()
 		return
 	}
 	s.spawn(func() {
-		c, err := s.newConn(conn)
+		c, err := s.newConn(conn, from)
 		if err != nil {
+			s.census.leave(from)
 			_ = conn.Close()
 			s.cfg.Logger.Warn("could not take a connection in", "error", err)
 			return
@@ -228,7 +227,7 @@ func (s *Server) admit(conn net.Conn) {
 }
 
 // newConn registers the connection with the server and the watcher.
-func (s *Server) newConn(conn net.Conn) (*Conn, error) {
+func (s *Server) newConn(conn net.Conn, from netip.Addr) (*Conn, error) {
 	w, err := newWire(conn)
 	if err != nil {
 		return nil, err
@@ -237,7 +236,7 @@ func (s *Server) newConn(conn net.Conn) (*Conn, error) {
 		// The client can be served all the same: MPTCP, for one, lacks an option.
 		s.cfg.Logger.Debug("a socket option was refused", "error", err)
 	}
-	c := &Conn{srv: s, wire: w, stream: w}
+	c := &Conn{srv: s, wire: w, stream: w, origin: from}
 	c.presence.finish = s.cfg.HalfCloseFinish
 	if s.cfg.TLS != nil {
 		c.tls = tls.Server(w, s.cfg.TLS)
@@ -275,6 +274,7 @@ func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
+	s.census.leave(c.origin)
 }
 
 // handshake makes the TLS handshake, if there is to be one.
@@ -283,7 +283,7 @@ func (c *Conn) handshake() bool {
 	if c.tls == nil {
 		return true
 	}
-	_ = c.wire.SetDeadline(deadlineAfter(c.srv.cfg.HeaderTimeout)) // the handshake tells
+	_ = c.wire.SetDeadline(deadlineAfter(c.srv.live.Load().HeaderTimeout)) // the handshake tells
 	if c.tls.Handshake() != nil {
 		c.Close()
 		return false

@@ -22,8 +22,9 @@ const (
 // has buffered is lost when a connection is detached. It never closes the
 // socket: that is decided when ServeConn has returned.
 type session struct {
-	conn *Conn
-	run  func(*Conn)
+	conn   *Conn
+	limits *bounds // of the present request; its engine reads from the session
+	run    func(*Conn)
 
 	stage   stage
 	in      *inbox // held while a head is read and until its body outgrows it
@@ -37,6 +38,7 @@ type session struct {
 
 	rejected *RequestError
 	aborted  bool
+	moving   bool // the next request needs another engine
 	fed      bool // a rejected request's stand-in byte was handed over
 }
 
@@ -89,18 +91,28 @@ func (s *session) readFailure(p []byte) (int, error) {
 // session failed; an error means that there is no request.
 func (s *session) receiveHead() error {
 	s.answered = false
+	s.conn.ReleaseMemory() // the request before it is answered
 	if err := s.awaitFirst(); err != nil {
 		return io.EOF
 	}
+	limits := s.conn.srv.live.Load()
+	if limits.engine != s.limits.engine {
+		s.move()
+		return io.EOF
+	}
+	s.limits = limits
 	end, err := s.fillHead()
 	if err != nil || s.rejected != nil {
 		return err
 	}
 	b := s.in.data[s.in.from:end]
-	cfg := &s.conn.srv.cfg
 	h, bad := parseHead(b, s.conn.isOwn)
-	if bad == nil && h.length > cfg.MaxBodyBytes {
+	switch {
+	case bad != nil:
+	case h.length > s.limits.MaxBodyBytes:
 		bad = errBodyTooLarge
+	case !s.conn.reserve(h.length):
+		bad = errOverloaded
 	}
 	if bad != nil {
 		s.reject(bad)
@@ -109,9 +121,9 @@ func (s *session) receiveHead() error {
 	s.conn.persistent.Store(h.http11 && !h.close)
 	s.in.from += h.settleExpect(b)
 	s.ready = end
-	s.pace = bodyPace{timeout: cfg.BodyTimeout}
+	s.pace = bodyPace{timeout: s.limits.BodyTimeout}
 	s.left, s.chunked = h.length, h.chunked
-	s.chunks = chunkFilter{room: cfg.MaxBodyBytes}
+	s.chunks = chunkFilter{room: s.limits.MaxBodyBytes, payer: s.conn}
 	s.stage = stageHead
 	return nil
 }
@@ -130,7 +142,7 @@ func (s *session) awaitFirst() error {
 	if c.srv.Draining() && !c.wire.unread() && c.idle.CompareAndSwap(true, false) {
 		return io.EOF
 	}
-	if err := c.wire.SetReadDeadline(deadlineAfter(c.srv.cfg.IdleTimeout)); err != nil {
+	if err := c.wire.SetReadDeadline(deadlineAfter(c.srv.live.Load().IdleTimeout)); err != nil {
 		return err
 	}
 	n, err := c.stream.Read(c.first[:])
@@ -146,10 +158,17 @@ func (s *session) awaitFirst() error {
 	return nil
 }
 
+// move ends the session, so that another engine reads the request whose first byte
+// has come. fasthttp takes it for the end of an idle connection.
+func (s *session) move() {
+	s.moving = true
+	s.conn.held = bytes.Clone(s.in.data)
+	s.dropInbox()
+}
+
 // fillHead reads until the head is complete and returns where it ends in the
 // inbox; it starts at the inbox's from.
 func (s *session) fillHead() (end int, err error) {
-	cfg := &s.conn.srv.cfg
 	var scan headScan
 	for timed := false; ; {
 		end, bad := scan.scan(s.in.data)
@@ -157,7 +176,7 @@ func (s *session) fillHead() (end int, err error) {
 		if seen == 0 {
 			seen = len(s.in.data)
 		}
-		if bad == nil && seen-scan.start > cfg.MaxHeaderBytes {
+		if bad == nil && seen-scan.start > s.limits.MaxHeaderBytes {
 			bad = errHeadTooLarge
 		}
 		if bad != nil {
@@ -170,9 +189,9 @@ func (s *session) fillHead() (end int, err error) {
 		}
 		if !timed {
 			timed = true
-			_ = s.conn.wire.SetReadDeadline(deadlineAfter(cfg.HeaderTimeout)) // the read tells
+			_ = s.conn.wire.SetReadDeadline(deadlineAfter(s.limits.HeaderTimeout)) // the read tells
 		}
-		s.conn.srv.growInbox(s.in)
+		s.conn.srv.growInbox(s.in, s.limits.MaxHeaderBytes)
 		n, err := s.conn.stream.Read(s.in.data[len(s.in.data):cap(s.in.data)])
 		s.in.data = s.in.data[:len(s.in.data)+n]
 		switch {
@@ -311,7 +330,7 @@ func (s *session) Write(p []byte) (int, error) {
 		return 0, errAborted
 	}
 	s.answered = true
-	_ = s.conn.wire.SetWriteDeadline(deadlineAfter(s.conn.srv.cfg.BodyTimeout)) // the write tells
+	_ = s.conn.wire.SetWriteDeadline(deadlineAfter(s.conn.srv.live.Load().BodyTimeout)) // the write tells
 	return s.conn.stream.Write(p)
 }
 

@@ -1,13 +1,19 @@
 package downstream
 
-import "bytes"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // tokenChars are the characters of a token (RFC 9110, 5.6.2).
 var tokenChars = charSet("!#$%&'*+-.^_`|~" + alphanumeric)
 
-// authorityChars are those of a host with an optional port (RFC 3986, 3.2),
-// without user information.
-var authorityChars = charSet("-._~%!$&'()*+,;=:[]" + alphanumeric)
+// hostChars are those of a host name (RFC 3986, 3.2.2) but for escapes: no name that
+// is served needs one.
+var (
+	hostChars = charSet("-._~!$&'()*+,;=" + alphanumeric)
+	digits    = charSet("0123456789")
+)
 
 const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -20,7 +26,37 @@ func charSet(chars string) (set [256]bool) {
 
 func isToken(b []byte) bool { return allIn(b, &tokenChars) }
 
-func isAuthority(b []byte) bool { return allIn(b, &authorityChars) }
+// isAuthority tells whether b is a host with an optional port, without user
+// information.
+func isAuthority(b []byte) bool {
+	if len(b) == 0 {
+		return false
+	}
+	host := hostOf(b)
+	port := b[len(host):]
+	if b[0] == '[' {
+		if len(b) < len(host)+2 {
+			return false
+		}
+		port = b[len(host)+2:]
+		if ip, err := netip.ParseAddr(string(host)); err != nil || !ip.Is6() || ip.Zone() != "" {
+			return false
+		}
+	} else if !allIn(host, &hostChars) {
+		return false
+	}
+	return len(port) == 0 || port[0] == ':' && (len(port) == 1 || allIn(port[1:], &digits))
+}
+
+// hostOf is the host of an authority, without its brackets.
+func hostOf(authority []byte) []byte {
+	if authority[0] == '[' {
+		host, _, _ := bytes.Cut(authority[1:], []byte{']'})
+		return host
+	}
+	host, _, _ := bytes.Cut(authority, []byte{':'})
+	return host
+}
 
 func allIn(b []byte, set *[256]bool) bool {
 	for _, c := range b {

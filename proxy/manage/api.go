@@ -1,9 +1,9 @@
 // Package manage is the part of the admin listener that manages keys and answers what was
 // used.
 //
-// Usage can be asked for without a key, like the metrics: both show aliases, names and
-// counts, and nothing of a client's data. Keys are managed with the key of an administrator,
-// from wherever the listener can be reached.
+// Whoever the listener lets in may ask for usage, as for the metrics: both show aliases, names
+// and counts, and nothing of a client's data. Keys are managed with the key of an
+// administrator, from wherever the listener can be reached.
 package manage
 
 import (

@@ -170,7 +170,8 @@ func (r *rig) refused(got answer, status int, code string) (message, param strin
 	return e["message"].(string), param
 }
 
-// used puts sums of a day into the books of a SQLite file.
+// used puts sums of a day into the books of a SQLite file. One without exchanges is of an
+// abandoned attempt.
 func used(t *testing.T, url string, rows ...[]any) {
 	t.Helper()
 	db, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite://"))
@@ -179,8 +180,8 @@ func used(t *testing.T, url string, rows ...[]any) {
 	for _, row := range rows {
 		_, err := db.Exec(`INSERT INTO usage_daily (day, key, model, provider, outcome, usage_source, exchanges,
 			input, input_cached, input_cache_write, input_audio, output, output_reasoning, output_audio,
-			cost_nano_usd, cost_low_nano_usd, cost_high_nano_usd, unpriced, unbounded)
-			VALUES (?, ?, ?, ?, ?, 'reported', ?, ?, 0, 0, 0, ?, 0, 0, ?, 0, 0, 0, 0)`, row...)
+			cost_nano_usd, cost_low_nano_usd, cost_high_nano_usd, unpriced, unbounded, abandoned, abandoned_cost_nano_usd)
+			VALUES (?1, ?2, ?3, ?4, ?5, 'reported', ?6, ?7, 0, 0, 0, ?8, 0, 0, ?9, 0, 0, 0, 0, ?6 = 0, iif(?6 = 0, ?9, 0))`, row...)
 		require.NoError(t, err)
 	}
 }

@@ -48,6 +48,12 @@ func TestUsageIsAskedForWithoutAKey(t *testing.T) {
 	f("?key=", map[string]any{"exchanges": 5})
 	f("?by=day&until=30d&key=alice", map[string]any{"exchanges": 1})
 	f("?by=key&since=2100-01-01")
+
+	// What the abandoned attempts of exchanges have used is in the sums of their providers.
+	used(t, where, []any{day, "bob", "fast", "beside", "completed", 0, 6, 0, 60})
+	f("?by=provider&key=bob",
+		map[string]any{"provider": "beside", "exchanges": 0, "input": 6, "cost_nano_usd": 60, "abandoned": 1, "abandoned_cost_nano_usd": 60},
+		map[string]any{"provider": "openai", "exchanges": 4, "abandoned": 0, "abandoned_cost_nano_usd": 0})
 }
 
 func TestUsageInPages(t *testing.T) {

@@ -16,13 +16,20 @@ const (
 	keepAliveCount    = 3
 )
 
-func newDialer(o Options) net.Dialer {
+// newDialer makes the dialer of a pool. deny tells whether every address that is not
+// public is refused.
+func newDialer(o Options, deny bool) net.Dialer {
 	d := net.Dialer{
 		Resolver: o.Resolver,
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount,
 		},
 		Control: func(network, address string, c syscall.RawConn) error {
+			if deny {
+				if err := denyPrivate(address); err != nil {
+					return err
+				}
+			}
 			if err := setUserTimeout(c); err != nil {
 				return err
 			}
@@ -63,6 +70,11 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 	first := a.dial
 	if a.proxy != nil {
 		first = a.proxy.dial
+		if p.options.DenyPrivate {
+			if err := denyPrivateLiteral(a.dial); err != nil {
+				return nil, err
+			}
+		}
 	}
 	c, err := p.connect(ctx, first)
 	if err != nil {

@@ -39,6 +39,14 @@ type Options struct {
 	Watcher *watch.Watcher
 	// Resolver replaces the system's name resolution.
 	Resolver *net.Resolver
+	// DenyPrivate refuses to connect to an address that is not public: loopback,
+	// private, link-local, multicast, reserved and the like, also where IPv6 wraps
+	// them. It looks at what the name resolved to, at the moment of connecting; of
+	// several addresses the public ones are used. Dial fails with CodeConnectFailed
+	// when none is left. With a proxy it is the proxy that resolves the name, so
+	// only an address written in BaseURL is refused here and the proxy has to do the
+	// rest; the proxy's own address may be private.
+	DenyPrivate bool
 	// Control is called with each socket before it connects.
 	Control func(network, address string, c syscall.RawConn) error
 }
@@ -51,9 +59,10 @@ type Pool struct {
 	dialer  net.Dialer
 	tls     *tls.Config
 
-	mu    sync.Mutex
-	idle  []*Conn // oldest first
-	timer *time.Timer
+	mu      sync.Mutex
+	idle    []*Conn // oldest first
+	timer   *time.Timer
+	retired bool
 }
 
 // NewPool checks o and reads its CA file and the proxy settings of the environment.
@@ -77,7 +86,7 @@ func NewPool(o Options) (*Pool, error) {
 		return nil, fmt.Errorf("opening a pool: %w", err)
 	}
 	p := &Pool{address: a, options: o, tls: config}
-	p.dialer = newDialer(o)
+	p.dialer = newDialer(o, o.DenyPrivate && a.proxy == nil)
 	return p, nil
 }
 
@@ -146,10 +155,14 @@ func (p *Pool) Put(c *Conn) {
 	}
 }
 
-// push keeps c and returns the oldest connection if there are too many.
+// push keeps c and returns what is to be closed: the oldest connection if there are
+// too many, or c itself if none is kept any more.
 func (p *Pool) push(c *Conn) (dropped *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.retired {
+		return c
+	}
 	if len(p.idle) >= p.options.MaxIdle {
 		dropped = p.idle[0]
 		copy(p.idle, p.idle[1:])
@@ -187,6 +200,15 @@ func (p *Pool) expired(now time.Time) []*Conn {
 		p.timer = time.AfterFunc(p.options.IdleConn-now.Sub(p.idle[0].idleSince), p.reap)
 	}
 	return old
+}
+
+// Retire closes the idle connections, now and in future: those given back later are
+// not kept. The pool can still dial, for those who have begun with it.
+func (p *Pool) Retire() {
+	p.mu.Lock()
+	p.retired = true
+	p.mu.Unlock()
+	p.CloseIdle()
 }
 
 // CloseIdle closes the idle connections. The pool stays usable.

@@ -30,6 +30,10 @@ func failure(v jsonview.Value) *translate.Error {
 	if message == "" {
 		message = "The provider gave up on the answer."
 	}
+	code := v.Get("error_type").Text()
+	if code == "" && strings.HasPrefix(reason, "ERROR_") { // ERROR_TOXIC, ERROR_LIMIT
+		code = reason
+	}
 	// Nothing of the answer's memory may go into the error, which outlives it.
-	return translate.ErrorOfStatus(status, strings.Clone(v.Get("error_type").Text()), strings.Clone(message))
+	return translate.ErrorOfStatus(status, strings.Clone(code), strings.Clone(message))
 }

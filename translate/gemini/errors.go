@@ -24,7 +24,7 @@ func failure(v jsonview.Value) *translate.Error {
 	} else if stated, known := statuses[v.Get("status").Text()]; known {
 		status = stated
 	}
-	if v.IsString() {
+	if v.IsString() && strings.TrimSpace(v.Text()) != "" {
 		return translate.ErrorOfStatus(status, "", strings.Clone(v.Text()))
 	}
 	return errorOf(status, v)

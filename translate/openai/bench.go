@@ -196,6 +196,6 @@ func appendMember(dst []byte, from int, name, value string) []byte {
 	dst = append(dst[:end], `,"`...)
 	dst = append(dst, name...)
 	dst = append(dst, `":`...)
-	dst = append(dst, value...)
+	dst = appendOnOneLine(dst, value)
 	return append(dst, "}"+eventEnd...)
 }

@@ -10,6 +10,10 @@ const (
 // where a space does as well.
 func appendEvent(dst, json []byte) []byte {
 	dst = append(dst, dataPrefix...)
+	return append(appendOnOneLine(dst, json), eventEnd...)
+}
+
+func appendOnOneLine[T string | []byte](dst []byte, json T) []byte {
 	from := len(dst)
 	dst = append(dst, json...)
 	for i := from; i < len(dst); i++ {
@@ -17,5 +21,5 @@ func appendEvent(dst, json []byte) []byte {
 			dst[i] = ' '
 		}
 	}
-	return append(dst, eventEnd...)
+	return dst
 }

@@ -49,7 +49,14 @@ func Status(status int) int {
 }
 
 // InStream reads an error object that came inside of an answer whose status promised
-// success.
+// success. If it says that the request did not run for want of capacity, it gets a status
+// that says so.
 func InStream(object jsonview.Value) *translate.Error {
-	return Error(http.StatusBadGateway, "application/json", []byte(object.Raw))
+	body := []byte(object.Raw)
+	e := Error(http.StatusBadGateway, "application/json", body)
+	if translate.ClassifyErrorEvent(body) == translate.KindOverloaded {
+		e.Status = http.StatusServiceUnavailable
+		e.Type = translate.TypeOfStatus(e.Status)
+	}
+	return e
 }

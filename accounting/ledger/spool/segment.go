@@ -40,6 +40,14 @@ func (s *Segment) Open() (*Reader, error) {
 	return r, nil
 }
 
+// Delete removes the file from the disk.
+func (s *Segment) Delete() error {
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing a file of the spool: %w", bare(err))
+	}
+	return nil
+}
+
 // readSegments finds the files of a folder in the order in which they were written.
 func readSegments(folder string) ([]*Segment, error) {
 	entries, err := os.ReadDir(folder)

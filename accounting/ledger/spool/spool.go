@@ -17,7 +17,7 @@ const maxSegment = 4 << 20
 
 // Spool is the spool of one process: a folder of files. There is nothing on the disk
 // before the first entry. Append belongs to one goroutine; the other methods are safe for
-// concurrent use and never wait for it.
+// concurrent use and never wait for it. Only Append and Close write to the disk.
 type Spool struct {
 	folder string // empty: there is none
 	lock   *flock.Flock
@@ -118,14 +118,18 @@ func (s *Spool) put(w *writing, further bool) {
 		_ = w.file.Close()
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	empty := false
 	switch {
 	case further:
 		s.writing = w
 	case w.segment.size > int64(len(magic)):
 		s.segments = append(s.segments, w.segment)
 	default:
+		empty = true
 		s.size -= w.segment.size
+	}
+	s.mu.Unlock()
+	if empty { // outside of the lock: nobody waits for the disk
 		_ = os.Remove(w.segment.path)
 	}
 }
@@ -205,21 +209,18 @@ func (s *Spool) Segments() []*Segment {
 	return append([]*Segment(nil), s.segments...)
 }
 
-// Remove deletes a file whose entries are needed no more.
-func (s *Spool) Remove(segment *Segment) error {
+// Drop takes a file off the list, because its entries are needed no more. Delete is to
+// follow.
+func (s *Spool) Drop(segment *Segment) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, other := range s.segments {
 		if other == segment {
 			s.segments = append(s.segments[:i], s.segments[i+1:]...)
 			s.size -= segment.size
-			break
+			return
 		}
 	}
-	s.mu.Unlock()
-	if err := os.Remove(segment.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing a file of the spool: %w", bare(err))
-	}
-	return nil
 }
 
 // Size is the room that the files take, in bytes.

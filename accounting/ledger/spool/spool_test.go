@@ -82,7 +82,9 @@ func TestSpoolLeavesNothingBehindWhenItIsEmpty(t *testing.T) {
 	s.Seal()
 	for _, segment := range s.Segments() {
 		require.Equal(t, s.Size(), segment.Size())
-		require.NoError(t, s.Remove(segment))
+		s.Drop(segment)
+		require.NoError(t, segment.Delete())
+		require.NoError(t, segment.Delete(), "it is gone already")
 	}
 	require.Zero(t, s.Size())
 	require.NoError(t, s.Close())
@@ -113,7 +115,8 @@ func TestSpoolOfADeadProcessIsFound(t *testing.T) {
 	require.Empty(t, twice, "it belongs to the one that has found it")
 	require.Equal(t, want, readAll(t, found[0]))
 	for _, segment := range found[0].Segments() {
-		require.NoError(t, found[0].Remove(segment))
+		found[0].Drop(segment)
+		require.NoError(t, segment.Delete())
 	}
 	require.NoError(t, found[0].Close())
 	found, err = Abandoned(dir)

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package downstream
+
+// maxDescriptors is not known here.
+func maxDescriptors() int { return 0 }
