@@ -35,8 +35,9 @@ func (t *OutputText) eachContent(count func([]byte)) {
 	count(t.Content[from:])
 }
 
-// maxText bounds the text kept of one exchange, all kinds together.
-const maxText = 1 << 20
+// maxText bounds the text kept of one exchange, all kinds together: some 30,000 tokens. The
+// rest of a longer answer is taken to be of the same density.
+const maxText = 128 << 10
 
 // sink is a kind of output that a fragment of text belongs to.
 type sink uint8
