@@ -135,7 +135,11 @@ func (a *attempt) endingError(e ending) *translate.Error {
 	case accounting.OutcomeShutdown:
 		code = translate.CodeShuttingDown
 	}
-	return translate.UpstreamError(code, a.mayHaveRun())
+	err := translate.UpstreamError(code, a.mayHaveRun() && !a.wasRefused())
+	if e.outcome != accounting.OutcomeCancelled && a.ranBefore() {
+		err.NoRetry = true // a repeat may be charged twice, if not by this provider
+	}
+	return err
 }
 
 // retrySeconds is the value of a Retry-After field, in whole seconds (RFC 9110, 10.2.3).

@@ -172,10 +172,7 @@ func (a *attempt) hasLastWord() {
 		return
 	}
 	e, _ := a.valve.ended()
-	if a.exchange.shut(e) && a.ranBefore() {
-		a.refusal = translate.UpstreamError(e.code, true)
-		a.refusal.NoRetry = true // a repeat may be charged twice, if not by this provider
-	}
+	a.exchange.shut(e)
 }
 
 // ranBefore tells whether an earlier attempt may have run.

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/sluicehq/sluice/accounting"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/limits"
@@ -370,6 +372,9 @@ func appendRates(dst []byte, s limits.State) []byte {
 func (a *attempt) appendKept(dst []byte, except ...string) []byte {
 	if len(a.client.rates) > 0 {
 		except = append(except, rateHeaders...)
+	}
+	if a.answer.Status >= fasthttp.StatusBadRequest && a.ranBefore() { // this one has not, as it says
+		return appendField(appendKept(dst, &a.answer, append(except, "x-should-retry")...), "X-Should-Retry", "false")
 	}
 	return appendKept(dst, &a.answer, except...)
 }

@@ -190,24 +190,38 @@ func (a *attempt) forwardWhole(body bodyReader) {
 	if len(all) > 0 {
 		a.firstAt = time.Since(a.start)
 	}
-	end := ending{outcome: accounting.OutcomeCompleted}
 	if a.meter.ObserveBody(all).Kind == accounting.KindError && a.shape != accounting.ShapeGeneric {
 		// A provider that puts its failure under a good status has failed all the same.
-		end = ending{outcome: accounting.OutcomeUpstreamError, code: a.meter.ErrorCode()}
-		all = a.target.provider.hideSecrets(all)
+		end := ending{outcome: accounting.OutcomeUpstreamError, code: a.meter.ErrorCode()}
+		said := a.renamed(a.target.provider.hideSecrets(all))
+		a.surrender(end, translate.ClassifyErrorEvent(all), true, func() { a.answerWith(end, said) })
+		return
 	}
-	a.live.chunks.Store(1)
-	switch public := a.publicName(); {
-	case a.shape == accounting.ShapeChat && end.outcome == accounting.OutcomeCompleted:
+	if a.shape == accounting.ShapeChat {
 		all = openai.RepairAnswer(nil, all, a.repairOptions())
-	case public != "":
-		all = translate.RewriteAnswer(make([]byte, 0, len(all)+len(public)), all, public)
+	} else {
+		all = a.renamed(all)
 	}
+	a.answerWith(ending{outcome: accounting.OutcomeCompleted}, all)
+}
+
+// renamed is an answer with the name in it that the client has asked for.
+func (a *attempt) renamed(answer []byte) []byte {
+	public := a.publicName()
+	if public == "" {
+		return answer
+	}
+	return translate.RewriteAnswer(make([]byte, 0, len(answer)+len(public)), answer, public)
+}
+
+// answerWith ends the exchange with a whole answer under the provider's status.
+func (a *attempt) answerWith(end ending, answer []byte) {
+	a.live.chunks.Store(1)
 	if !a.finishWith(end) {
 		return
 	}
-	a.account(last{status: a.answer.Status, bytes: len(all), whole: true})
-	_ = a.respond(a.answer.Status, a.appendKept(nil), all)
+	a.account(last{status: a.answer.Status, bytes: len(answer), whole: true})
+	_ = a.respond(a.answer.Status, a.appendKept(nil), answer)
 }
 
 // endsWithConnection tells whether nothing but the end of the connection says where
