@@ -156,7 +156,10 @@ func (m dialectMoment) reach(t *testing.T, r *rig, v *fakeprovider.Voice, id str
 	if m.shows != "" {
 		awaitBytes(t, c.r, m.shows)
 	}
-	r.inPhase(m.phase)
+	x := r.inPhase(m.phase)
+	if v.Dialect == "anthropic" && m.pieces != nil { // its first event states the input
+		r.until("the first event has not been read", func() bool { return x.last().live.input.get() != nil })
+	}
 	r.up.WaitExchange(1)
 	return c
 }

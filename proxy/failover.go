@@ -1,9 +1,9 @@
 package proxy
 
 import (
+	"errors"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -16,52 +16,6 @@ import (
 
 // statusOverloaded is what Anthropic answers when it has no room for a request.
 const statusOverloaded = 529
-
-// plan is what an exchange may still do after the attempt that it is in. It is changed by
-// the goroutine of the exchange, and while that is in an attempt by the one that makes a
-// rival for it.
-type plan struct {
-	route   route           // of the model that was asked for, or of a fallback
-	repeats int             // how often targets were asked again
-	waited  time.Duration   // for the first target
-	fellTo  map[string]bool // also from
-	hedged  bool            // a rival has been made, or was not to be had; of the timer's goroutine
-
-	mu   sync.Mutex
-	rest []target // not asked yet, in the order in which they are to be asked
-}
-
-// follow plans for the targets of a route.
-func (p *plan) follow(to route, sticky string) {
-	p.route = to
-	p.keep(to.order(sticky))
-}
-
-// keep sets the targets that are left.
-func (p *plan) keep(rest []target) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.rest = rest
-}
-
-// left are the targets that have not been asked.
-func (p *plan) left() []target {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.rest
-}
-
-// pop takes the next target out; ok is false if there is none.
-func (p *plan) pop() (t target, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.rest) == 0 {
-		return target{}, false
-	}
-	t = p.rest[0]
-	p.rest = p.rest[1:]
-	return t, true
-}
 
 // first makes the first attempt, at the best target that has room for it. Where none has,
 // it waits for one; it does not go to one that is not well rather than wait for one that
@@ -130,7 +84,8 @@ func (a *attempt) awaitTurn() bool {
 	}
 	a.giveBack()
 	e := translate.NewError(translate.CodeUpstreamBusy)
-	if busy, ok := err.(*balance.Busy); ok { //nolint:errorlint // Enter returns it as it is
+	var busy *balance.Busy
+	if errors.As(err, &busy) {
 		e.RetryAfter = max(e.RetryAfter, busy.RetryAfter)
 	}
 	a.reject(e)
