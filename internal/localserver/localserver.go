@@ -6,6 +6,7 @@ package localserver
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"time"
 )
@@ -19,17 +20,28 @@ const startLimit = 60 * time.Second
 // retryEvery is how often a server is asked whether it answers.
 const retryEvery = 20 * time.Millisecond
 
+// The ports that servers get are below those that systems give to connections and to
+// whoever asks for any: there one may be taken before its server has begun, or while it is
+// being started again.
+const (
+	firstPort = 10_000
+	ports     = 22_000
+)
+
 // freePort returns a port of loopback that nobody listens on.
 func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
+	var err error
+	for range 100 {
+		port := firstPort + rand.IntN(ports)
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", loopback(port)); err != nil {
+			continue
+		}
+		if err = ln.Close(); err == nil {
+			return port, nil
+		}
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	if err := ln.Close(); err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
-	}
-	return port, nil
+	return 0, fmt.Errorf("looking for a free port: %w", err)
 }
 
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
