@@ -171,17 +171,25 @@ func TestPoisonedConnectionIsNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	poison := fakeprovider.Response(200, "application/json", fakeprovider.ContentLength, []byte(`{"poison":true}`))
 	refusal := fakeprovider.Response(503, "application/json", fakeprovider.ContentLength, []byte(fakeprovider.ErrorBody("m", "server_error", "refused")))
-	for name, answer := range map[string]fakeprovider.Script{
-		"behind an answer": fakeprovider.Unsolicited(poison),
-		"behind a refusal": func(e *fakeprovider.Exchange) {
-			e.Raw(append(refusal[:len(refusal):len(refusal)], poison...))
-			e.KeepAlive()
-		},
-		"after the refusal": func(e *fakeprovider.Exchange) { e.Raw(refusal); e.Raw(poison); e.KeepAlive() },
-	} {
+	const late = "after the refusal"
+	for _, name := range []string{"behind an answer", "behind a refusal", late} {
 		for kind, body := range bothKinds {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
+				poisoned := make(chan struct{}, 5)
+				answer := map[string]fakeprovider.Script{
+					"behind an answer": fakeprovider.Unsolicited(poison),
+					"behind a refusal": func(e *fakeprovider.Exchange) {
+						e.Raw(append(refusal[:len(refusal):len(refusal)], poison...))
+						e.KeepAlive()
+					},
+					late: func(e *fakeprovider.Exchange) {
+						e.Raw(refusal)
+						e.Raw(poison)
+						poisoned <- struct{}{}
+						e.KeepAlive()
+					},
+				}[name]
 				f := newFailoverRig(t, openAIs(2), offering("m", "ab"), retrying(func(r *config.Retry) { r.Budget = 100 }))
 				f.up.Handle(answer)
 				c := f.dial()
@@ -193,7 +201,14 @@ func TestPoisonedConnectionIsNotUsedAgain(t *testing.T) {
 					if name != "behind an answer" {
 						f.requireTold(t, kind, 1, p)
 					}
-					requireClosed(t, f.up.WaitConn(i+1))
+					if name != late {
+						requireClosed(t, f.up.WaitConn(i+1))
+						continue
+					}
+					<-poisoned // it may have been kept by then, and is looked at before it is used
+					if i > 0 {
+						requireClosed(t, f.up.WaitConn(i))
+					}
 				}
 				require.Equal(t, 5, f.up.Conns())
 				require.LessOrEqual(t, f.ups[1].Conns(), 1)
