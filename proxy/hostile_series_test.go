@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,6 +104,7 @@ func TestNamesOfClientsMakeNoSeries(t *testing.T) {
 	counts := make([]map[int]int, connections)
 	for n := range connections {
 		c := r.dial()
+		require.NoError(t, c.SetDeadline(time.Now().Add(30*patience))) // they are many
 		group.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(n), 7))
 			requests := make([]string, names/connections)

@@ -196,7 +196,10 @@ func (r *rig) stall(l *Ledger) (release func()) {
 		begin = []string{"BEGIN", "LOCK TABLE exchanges, intents, usage_daily, instances IN ACCESS EXCLUSIVE MODE"}
 	}
 	for _, statement := range begin {
-		_, err = conn.ExecContext(r.Context(), statement)
+		require.Eventually(r, func() bool { // a writer under load lets nobody in for a while
+			_, err = conn.ExecContext(r.Context(), statement)
+			return err == nil || !strings.Contains(err.Error(), "SQLITE_BUSY")
+		}, 6*patience, time.Millisecond)
 		require.NoError(r, err)
 	}
 	return func() {
